@@ -1,0 +1,84 @@
+# What one does with this project. `make` lists it.
+
+include .ci/tools.env
+
+CARGO   ?= cargo
+# dev or release
+PROFILE ?= dev
+# Of the running server, for `make demo`.
+URL     ?= http://127.0.0.1:8080
+# More arguments for `make run`, `make demo` and `make test`.
+ARGS    ?=
+# Bookings for `make real-input`.
+CSV     ?=
+
+build_dir := $(if $(filter release,$(PROFILE)),release,debug)
+binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-companion)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run demo test lint fmt fmt-check clippy deny doc advisories schemas build real-input clean
+
+help: ## List these targets
+	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
+	@echo
+	@awk -F ':.*## ' '/^##@/ { printf "%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Use it
+run: ## Start everything in one process, API on 127.0.0.1:8080 (ARGS="--config FILE"; first build takes minutes)
+	@sh .ci/need cargo cc
+	$(CARGO) run --locked --profile $(PROFILE) -- $(ARGS)
+
+demo: ## Play a story against a server that runs already (URL=http://127.0.0.1:8080)
+	@sh .ci/need cargo cc
+	$(CARGO) run --locked --profile $(PROFILE) -- demo --url $(URL) $(ARGS)
+
+##@ Change it
+test: ## Run all tests (ARGS="-- some_name" runs some of them)
+	@sh .ci/need cargo cc
+	$(CARGO) test --workspace --locked $(ARGS)
+
+lint: fmt-check deny clippy doc ## Check format, dependencies, lints and documentation
+
+fmt: ## Format the code
+	@sh .ci/need cargo rustfmt
+	$(CARGO) fmt --all
+
+schemas: ## Write the event schemas in docs/events/ anew from the code
+	@sh .ci/need cargo cc
+	UPDATE_SCHEMAS=1 $(CARGO) test --locked --test it schemas
+
+##@ Parts of lint
+fmt-check: ## Check the format
+	@sh .ci/need cargo rustfmt
+	$(CARGO) fmt --all --check
+
+deny: ## Check duplicates, licences and sources of dependencies (builds cargo-deny once, outside the clone)
+	@sh .ci/need cargo cc
+	@sh .ci/cargo-deny bans licenses sources
+
+clippy: ## Check the code with Clippy
+	@sh .ci/need cargo cc clippy
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Build the code's documentation, into target/doc
+	@sh .ci/need cargo cc
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+##@ More checks
+advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database: needs the network)
+	@sh .ci/need cargo cc
+	@sh .ci/cargo-deny advisories
+
+build: ## Build the binary
+	@sh .ci/need cargo cc
+	$(CARGO) build --locked --profile $(PROFILE)
+
+real-input: build ## Book a bank's CSV through a real server and compare every sum (CSV=FILE; see tools/README.md)
+	@sh .ci/need python3
+	@test -n "$(CSV)" || { echo "missing: CSV=FILE, a file of bookings" >&2; exit 2; }
+	python3 tools/real_input.py --csv "$(CSV)" --start "$(binary)"
+
+clean: ## Remove what was built (data/ stays)
+	$(CARGO) clean

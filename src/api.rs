@@ -1,0 +1,142 @@
+//! Role `api`: the HTTP API for clients, and the live stream of their alerts.
+//!
+//! A write commits state and event together and answers; nothing is published from a handler. The
+//! relay takes the event on, and what the projector and the notifier make of it comes back through
+//! the database.
+
+/// Alerts: the list, reading them.
+pub mod alerts;
+/// Answers to changes.
+mod answer;
+/// Which version of the books an answer shows.
+pub mod books;
+/// Budgets and where they stand.
+pub mod budgets;
+/// Categories.
+pub mod categories;
+/// The dashboard of a month.
+pub mod dashboard;
+/// How amounts and changes come in.
+pub mod input;
+/// How much of what one user or address may ask.
+pub mod limits;
+/// The user of the session.
+pub mod me;
+/// Creating once, however often the request comes.
+pub mod once;
+/// The OpenAPI document, its page, and what is answered where there is nothing.
+pub mod openapi;
+/// Hashing passwords.
+pub mod passwords;
+/// Signing in and out; who makes a request.
+pub mod session;
+/// Live streams of alerts.
+pub mod streams;
+/// Access tokens.
+pub mod tokens;
+/// Bookings.
+pub mod transactions;
+/// Wallets.
+pub mod wallets;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::clock::{Clock, Ids};
+use crate::config::Config;
+use crate::store::Store;
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub struct Api {
+    pub(crate) store: Store,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) tokens: tokens::Tokens,
+    pub(crate) passwords: passwords::Passwords,
+    pub(crate) sessions: session::SessionCache,
+    pub(crate) limits: limits::Limits,
+    pub(crate) in_flight: once::InFlight,
+    pub(crate) streams: Arc<streams::StreamHub>,
+    pub(crate) draining: CancellationToken,
+}
+
+impl Api {
+    /// The role's handlers over this database.
+    ///
+    /// # Errors
+    /// Password hashing cannot be set up as configured.
+    pub fn new(
+        store: Store,
+        config: Arc<Config>,
+        clock: Clock,
+        ids: Ids,
+        draining: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            tokens: tokens::Tokens::new(&config.auth),
+            passwords: passwords::Passwords::new(&config.auth, ids.clone())?,
+            sessions: session::SessionCache::default(),
+            limits: limits::Limits::new(&config.limits),
+            in_flight: once::InFlight::default(),
+            streams: Arc::new(streams::StreamHub::new(&config.streams)),
+            store,
+            config,
+            clock,
+            ids,
+            draining,
+        })
+    }
+
+    /// The hub of the live streams, for the task that tails the alerts.
+    #[must_use]
+    pub fn streams(&self) -> Arc<streams::StreamHub> {
+        Arc::clone(&self.streams)
+    }
+
+    /// Forgets callers who have been quiet; to be called now and then.
+    pub fn tidy(&self) {
+        self.limits.tidy();
+    }
+}
+
+/// Every route of the API; the OpenAPI document is made of the same list.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(session::register)
+        .service(session::login)
+        .service(session::refresh)
+        .service(session::logout)
+        .service(me::get)
+        .service(me::amend)
+        .service(me::delete)
+        .service(wallets::create)
+        .service(wallets::list)
+        .service(wallets::get)
+        .service(wallets::amend)
+        .service(wallets::delete)
+        .service(categories::create)
+        .service(categories::list)
+        .service(categories::get)
+        .service(categories::amend)
+        .service(categories::delete)
+        .service(transactions::create)
+        .service(transactions::list)
+        .service(transactions::get)
+        .service(transactions::amend)
+        .service(transactions::delete)
+        .service(budgets::create)
+        .service(budgets::list)
+        .service(budgets::get)
+        .service(budgets::amend)
+        .service(budgets::delete)
+        .service(budgets::periods)
+        .service(streams::follow)
+        .service(alerts::list)
+        .service(alerts::mark_all_read)
+        .service(alerts::mark_read)
+        .service(dashboard::show);
+}

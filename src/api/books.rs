@@ -1,0 +1,67 @@
+//! Which version of the books an answer shows.
+//!
+//! Writes answer with the place of their event in the log; the dashboard and budgets with the place
+//! that the read models have reached. `?wait_for=` lets a client read its own write.
+
+use std::time::Duration;
+
+use actix_web::http::header::HeaderName;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::Api;
+use crate::events::catalogue;
+use crate::http::Problem;
+use crate::store::event_log::{self, Cursor, LogPosition};
+use crate::store::{StoreError, read_models};
+
+/// The header of a place in the log.
+pub const X_LOG_POSITION: HeaderName = HeaderName::from_static("x-log-position");
+
+/// How long a client may wait for its own write.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Waits until the user's read models have reached the place, if one is given, but not longer than
+/// two seconds; gives the place that they have reached.
+///
+/// # Errors
+/// The database cannot be read, or the place is not one of ours.
+pub(super) async fn reached(
+    api: &Api,
+    user_id: Uuid,
+    wait_for: Option<&str>,
+) -> Result<LogPosition, Problem> {
+    let wanted: Option<LogPosition> = wait_for.map(parse).transpose()?;
+    let deadline = Instant::now() + WAIT_MAX;
+    let mut projected = api.store.signals().projected();
+    loop {
+        projected.mark_unchanged();
+        let reached = reached_now(api, user_id).await?;
+        if wanted.is_none_or(|wanted| reached >= wanted) {
+            return Ok(reached);
+        }
+        // In another process nobody wakes us: look again after a while.
+        let again = deadline.min(Instant::now() + api.config.bus.poll);
+        let _ = timeout_at(again, projected.changed()).await;
+        if Instant::now() >= deadline {
+            return Ok(reached_now(api, user_id).await?);
+        }
+    }
+}
+
+/// What the projector has passed is reached, whether or not it was this user's.
+async fn reached_now(api: &Api, user_id: Uuid) -> Result<LogPosition, StoreError> {
+    let reads = api.store.reads();
+    let of_user = read_models::reached(reads, user_id).await?;
+    let passed = event_log::cursor(reads, Cursor::Consumer(catalogue::PROJECTOR)).await?;
+    Ok(of_user.max(passed))
+}
+
+fn parse(text: &str) -> Result<LogPosition, Problem> {
+    text.parse().map_err(|_| {
+        Problem::field(
+            "?wait_for",
+            "not a position: take the X-Log-Position of a write",
+        )
+    })
+}

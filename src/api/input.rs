@@ -1,0 +1,76 @@
+//! How amounts and changes come in.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::domain::money::AmountText;
+
+/// An amount: a decimal string, or a JSON number whose digits are read exactly.
+#[derive(Debug, Clone)]
+pub struct AmountInput(pub AmountText);
+
+impl<'de> Deserialize<'de> for AmountInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(AmountText::Text(text))),
+            Value::Number(number) => Ok(Self(AmountText::Number(number.as_str().to_owned()))),
+            _ => Err(serde::de::Error::custom(
+                "an amount is a decimal string such as \"12.34\"",
+            )),
+        }
+    }
+}
+
+impl PartialSchema for AmountInput {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^-?[0-9]+(\.[0-9]+)?$"))
+            .description(Some(
+                "A decimal, with no more fraction digits than the currency has.",
+            ));
+        let number = ObjectBuilder::new()
+            .schema_type(schema::Type::Number)
+            .description(Some("A number; its digits are read exactly."));
+        OneOfBuilder::new()
+            .item(text)
+            .item(number)
+            .examples([serde_json::json!("12.34")])
+            .into()
+    }
+}
+
+impl ToSchema for AmountInput {
+    fn name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+}
+
+/// For a field of a change that may be null: tells `null` (remove) from absent (stays).
+///
+/// # Errors
+/// The value is not of the type.
+pub(super) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// For a field of a change that may be absent but not null.
+///
+/// # Errors
+/// The value is null, or not of the type.
+pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

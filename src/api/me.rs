@@ -1,0 +1,127 @@
+//! The user of the session.
+
+use actix_web::{HttpResponse, delete, get, patch, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Api;
+use super::books::X_LOG_POSITION;
+use super::input::{nullable, present};
+use super::session::Session;
+use crate::domain::money::Currency;
+use crate::domain::{period, text};
+use crate::http::etag::{self, IfMatch};
+use crate::http::{Body, Checks, Problem};
+use crate::store::event_log;
+use crate::store::users::{self, User, UserChange};
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserView {
+    id: Uuid,
+    email: String,
+    #[schema(required = true)]
+    name: Option<String>,
+    /// ISO 4217: what the dashboard shows when it is not asked for another.
+    #[schema(example = "USD")]
+    currency: String,
+    /// IANA: where the user's days begin and end.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.clone(),
+            name: user.name.clone(),
+            currency: user.currency.code().to_owned(),
+            time_zone: user.time_zone.name().to_owned(),
+            version: user.version,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+/// What to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ada", "time_zone": "Europe/London"}))]
+pub struct MeChange {
+    /// ISO 4217.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 3, max_length = 3)]
+    currency: Option<String>,
+    /// IANA name. Periods that are over stay as they were.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    time_zone: Option<String>,
+    /// Null removes it.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    name: Option<Option<String>>,
+}
+
+/// Who is signed in.
+#[utoipa::path(tag = "me", responses((status = 200, description = "The user", body = UserView)))]
+#[get("/v1/me")]
+pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
+    // The session may have been looked up before a change at another replica.
+    let user = users::get(api.store.reads(), session.user_id()).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(etag::header(user.version))
+        .json(UserView::from(&user)))
+}
+
+/// Change currency, time zone or name.
+#[utoipa::path(tag = "me", responses((status = 200, description = "The user", body = UserView)))]
+#[patch("/v1/me")]
+pub(super) async fn amend(
+    api: web::Data<Api>,
+    session: Session,
+    expected: IfMatch,
+    body: Body<MeChange>,
+) -> Result<HttpResponse, Problem> {
+    let input = body.value;
+    let mut checks = Checks::new();
+    let change = UserChange {
+        currency: checks.optional("/currency", input.currency, |code| Currency::parse(&code)),
+        time_zone: checks.optional("/time_zone", input.time_zone, |zone| {
+            period::parse_time_zone(&zone)
+        }),
+        name: checks.removable("/name", input.name, |name| text::check_text(&name, 1..=100)),
+    };
+    checks.finish()?;
+    let (id, now) = (session.user_id(), api.clock.now());
+    let (user, position) = api
+        .store
+        .write(move |tx| async move {
+            let user = users::change(&tx, id, expected.0, change, now).await?;
+            Ok((user, event_log::end(&*tx).await?))
+        })
+        .await?;
+    api.sessions.forget(session.session_id);
+    Ok(HttpResponse::Ok()
+        .insert_header(etag::header(user.version))
+        .insert_header((X_LOG_POSITION, position.to_string()))
+        .json(UserView::from(&user)))
+}
+
+/// Delete the account and all that is in it. There is no way back.
+#[utoipa::path(tag = "me", responses((status = 204, description = "All is deleted")))]
+#[delete("/v1/me")]
+pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
+    let (id, now) = (session.user_id(), api.clock.now());
+    api.store
+        .write(move |tx| async move { users::delete(&tx, id, now).await })
+        .await?;
+    api.sessions.forget(session.session_id);
+    Ok(HttpResponse::NoContent().finish())
+}

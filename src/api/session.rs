@@ -1,0 +1,433 @@
+//! Signing in and out, and who makes a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, post, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Api;
+use super::me::UserView;
+use crate::domain::category::USUAL;
+use crate::domain::money::Currency;
+use crate::domain::{period, text};
+use crate::http::request::AnswerHeaders;
+use crate::http::{Body, Checks, Problem};
+use crate::store::StoreError;
+use crate::store::categories::{self, Category};
+use crate::store::sessions::{self, Exchange, TokenHash};
+use crate::store::users::{self, User};
+use crate::telemetry::metrics::names;
+
+/// Characters of a password: NIST SP 800-63B asks for at least eight, and for room for phrases.
+const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=128;
+
+/// How long another replica may go on accepting a session that has ended.
+const CACHE_TTL: Duration = Duration::from_secs(5);
+/// Sessions that are remembered at the most.
+const CACHE_MAX: u64 = 10_000;
+
+/// Sessions that were looked up a moment ago, with whose they are.
+#[derive(Debug, Clone)]
+pub struct SessionCache(Cache<Uuid, Arc<User>>);
+
+impl Default for SessionCache {
+    fn default() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(CACHE_MAX)
+                .time_to_live(CACHE_TTL)
+                .build(),
+        )
+    }
+}
+
+impl SessionCache {
+    /// Looks the session up again at its next request.
+    pub(super) fn forget(&self, session_id: Uuid) {
+        self.0.invalidate(&session_id);
+    }
+}
+
+/// Who makes a request.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The user.
+    pub user: Arc<User>,
+    /// The session.
+    pub session_id: Uuid,
+    /// When the access token expires.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Session {
+    /// The user's id.
+    #[must_use]
+    pub fn user_id(&self) -> Uuid {
+        self.user.id
+    }
+}
+
+impl FromRequest for Session {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let api = request
+                .app_data::<web::Data<Api>>()
+                .ok_or_else(|| Problem::defect("the server has no api"))?;
+            let session = authenticate(api, &request).await?;
+            let (limited, headers) = match api.limits.request(session.user_id()) {
+                Ok(headers) => (None, headers),
+                Err((problem, headers)) => (Some(problem), headers),
+            };
+            request.extensions_mut().insert::<AnswerHeaders>(headers);
+            limited.map_or(Ok(session), Err)
+        }
+        .boxed_local()
+    }
+}
+
+async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Session, Problem> {
+    let token = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| {
+            Problem::unauthorized("send the header Authorization: Bearer <access_token>")
+        })?;
+    let now = api.clock.now();
+    let claims = api.tokens.verify(token, now)?;
+    let user = match api.sessions.0.get(&claims.sid) {
+        Some(user) if user.id == claims.sub => user,
+        _ => {
+            let user = open_session(api, claims.sub, claims.sid, now).await?;
+            api.sessions.0.insert(claims.sid, Arc::clone(&user));
+            user
+        }
+    };
+    let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(now);
+    Ok(Session {
+        user,
+        session_id: claims.sid,
+        expires_at,
+    })
+}
+
+async fn open_session(
+    api: &Api,
+    user_id: Uuid,
+    session_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Arc<User>, Problem> {
+    let ended = || Problem::unauthorized("the session has ended: sign in again");
+    let reads = api.store.reads();
+    if !sessions::is_open(reads, user_id, session_id, now).await? {
+        return Err(ended());
+    }
+    match users::get(reads, user_id).await {
+        Ok(user) => Ok(Arc::new(user)),
+        Err(StoreError::NotFound(_)) => Err(ended()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Somebody new.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "email": "ada@example.com", "password": "correct horse battery", "currency": "USD",
+    "time_zone": "Europe/Berlin"
+}))]
+pub struct Registration {
+    /// Where to sign in with.
+    #[schema(format = "email", max_length = 254)]
+    email: String,
+    /// 12 to 128 characters.
+    #[schema(format = "password", min_length = 12, max_length = 128)]
+    password: String,
+    /// ISO 4217; USD if left out.
+    #[schema(min_length = 3, max_length = 3)]
+    currency: Option<String>,
+    /// IANA name; UTC if left out.
+    time_zone: Option<String>,
+}
+
+/// Somebody who comes back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.com", "password": "correct horse battery"}))]
+pub struct Login {
+    /// Of the registration.
+    #[schema(max_length = 254)]
+    email: String,
+    /// Of the registration.
+    #[schema(format = "password", max_length = 128)]
+    password: String,
+}
+
+/// A refresh token, to be exchanged.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"refresh_token": "SKtFq0Qk7d1nH2w1v3cYx8Xb1p3rJ8Zb6q1m9s0t2uE"}))]
+pub struct Refresh {
+    /// The newest that was given out; each works once.
+    refresh_token: String,
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionView {
+    user: UserView,
+    /// For `Authorization: Bearer`.
+    access_token: String,
+    /// Exchange it at `/v1/auth/refresh` before the access token expires; each works once.
+    refresh_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds until the access token expires.
+    #[schema(example = 900)]
+    expires_in: i64,
+}
+
+fn address_of(request: &HttpRequest) -> Option<std::net::IpAddr> {
+    request.peer_addr().map(|address| address.ip())
+}
+
+/// Register, and sign in.
+#[utoipa::path(
+    tag = "session",
+    security(()),
+    responses((status = 201, description = "Registered and signed in", body = SessionView))
+)]
+#[post("/v1/auth/register")]
+pub(super) async fn register(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: Body<Registration>,
+) -> Result<HttpResponse, Problem> {
+    let input = body.value;
+    let mut checks = Checks::new();
+    let email = checks.field("/email", text::check_email(&input.email));
+    let password = checks.field("/password", check_password(input.password));
+    let currency = input.currency.unwrap_or_else(|| "USD".to_owned());
+    let currency = checks.field("/currency", Currency::parse(&currency));
+    let zone = input.time_zone.unwrap_or_else(|| "UTC".to_owned());
+    let time_zone = checks.field("/time_zone", period::parse_time_zone(&zone));
+    let (email, password, currency, time_zone) =
+        checks.all((email, password, currency, time_zone))?;
+    api.limits.sign_in(address_of(&request), Some(&email))?;
+    let now = api.clock.now();
+    let user = User {
+        id: api.ids.v7(now),
+        email,
+        name: None,
+        currency,
+        time_zone,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let hash = api.passwords.hash(password).await?;
+    let usual = usual_categories(&api, now);
+    let new = NewSession::make(&api, now);
+    let view = new.view(&api, &user, now)?;
+    api.store
+        .write(move |tx| async move {
+            users::create(&tx, &user, hash).await?;
+            categories::create_many(&tx, user.id, usual).await?;
+            sessions::begin(&tx, new.id, user.id, new.token_hash, now, new.expires_at).await
+        })
+        .await?;
+    metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "registered").increment(1);
+    Ok(HttpResponse::Created()
+        .insert_header(("location", "/v1/me"))
+        .json(view))
+}
+
+/// Too short or too long; nothing else is asked of a password.
+fn check_password(password: String) -> Result<String, String> {
+    if PASSWORD_CHARS.contains(&password.chars().count()) {
+        Ok(password)
+    } else {
+        let (min, max) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
+        Err(format!("send {min} to {max} characters"))
+    }
+}
+
+fn usual_categories(api: &Api, now: DateTime<Utc>) -> Vec<Category> {
+    USUAL
+        .iter()
+        .map(|(name, kind, icon, color)| Category {
+            id: api.ids.v7(now),
+            name: (*name).to_owned(),
+            kind: *kind,
+            parent_id: None,
+            color: Some((*color).to_owned()),
+            icon: Some((*icon).to_owned()),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        })
+        .collect()
+}
+
+/// A session that is about to begin.
+#[derive(Debug, Clone)]
+struct NewSession {
+    id: Uuid,
+    token: String,
+    token_hash: TokenHash,
+    expires_at: DateTime<Utc>,
+}
+
+impl NewSession {
+    fn make(api: &Api, now: DateTime<Utc>) -> Self {
+        let (token, token_hash) = new_refresh_token(api);
+        let lifetime = TimeDelta::from_std(api.config.auth.refresh_token).unwrap_or(TimeDelta::MAX);
+        Self {
+            id: api.ids.v7(now),
+            token,
+            token_hash,
+            expires_at: now + lifetime,
+        }
+    }
+
+    fn view(&self, api: &Api, user: &User, now: DateTime<Utc>) -> Result<SessionView, Problem> {
+        session_view(api, user, self.id, self.token.clone(), now)
+    }
+}
+
+fn session_view(
+    api: &Api,
+    user: &User,
+    session_id: Uuid,
+    refresh_token: String,
+    now: DateTime<Utc>,
+) -> Result<SessionView, Problem> {
+    Ok(SessionView {
+        access_token: api.tokens.sign(user.id, session_id, now)?,
+        refresh_token,
+        token_type: "Bearer",
+        expires_in: api.tokens.lifetime_secs(),
+        user: UserView::from(user),
+    })
+}
+
+fn new_refresh_token(api: &Api) -> (String, TokenHash) {
+    let token = URL_SAFE_NO_PAD.encode(api.ids.secret());
+    let hash = hash_of(&token);
+    (token, hash)
+}
+
+fn hash_of(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Sign in.
+#[utoipa::path(
+    tag = "session",
+    security(()),
+    responses((status = 200, description = "Signed in", body = SessionView))
+)]
+#[post("/v1/auth/login")]
+pub(super) async fn login(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: Body<Login>,
+) -> Result<HttpResponse, Problem> {
+    let Login { email, password } = body.value;
+    let email = email.trim().to_lowercase();
+    api.limits.sign_in(address_of(&request), Some(&email))?;
+    let known = users::by_email(api.store.reads(), &email).await?;
+    let (user, hash) = known.unzip();
+    // The same work and the same answer, whether or not the address is known.
+    let right = api.passwords.verify(password, hash).await?;
+    let Some(user) = user.filter(|_| right) else {
+        metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "refused").increment(1);
+        return Err(Problem::unauthorized(
+            "the e-mail address or the password is wrong",
+        ));
+    };
+    let now = api.clock.now();
+    let new = NewSession::make(&api, now);
+    let view = new.view(&api, &user, now)?;
+    api.store
+        .write(move |tx| async move {
+            sessions::begin(&tx, new.id, user.id, new.token_hash, now, new.expires_at).await
+        })
+        .await?;
+    metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "signed_in").increment(1);
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// Exchange a refresh token for a new pair of tokens. A token that is used twice was copied: the
+/// session ends.
+#[utoipa::path(
+    tag = "session",
+    security(()),
+    responses((status = 200, description = "New tokens", body = SessionView))
+)]
+#[post("/v1/auth/refresh")]
+pub(super) async fn refresh(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: Body<Refresh>,
+) -> Result<HttpResponse, Problem> {
+    api.limits.sign_in(address_of(&request), None)?;
+    let now = api.clock.now();
+    let old = hash_of(&body.value.refresh_token);
+    let (token, new) = new_refresh_token(&api);
+    let exchange = api
+        .store
+        .write(move |tx| async move { sessions::exchange(&tx, old, new, now).await })
+        .await?;
+    match exchange {
+        Exchange::Done {
+            session_id,
+            user_id,
+        } => {
+            let user = users::get(api.store.reads(), user_id).await?;
+            Ok(HttpResponse::Ok().json(session_view(&api, &user, session_id, token, now)?))
+        }
+        Exchange::Reused { session_id } => {
+            api.sessions.forget(session_id);
+            tracing::warn!(%session_id, "a refresh token was used twice: the session has ended");
+            metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "reused").increment(1);
+            Err(refresh_refused())
+        }
+        Exchange::Refused => Err(refresh_refused()),
+    }
+}
+
+fn refresh_refused() -> Problem {
+    Problem::unauthorized("the refresh token is not valid: sign in again")
+}
+
+/// Sign out: the session's tokens are good no more.
+#[utoipa::path(tag = "session", responses((status = 204, description = "Signed out")))]
+#[post("/v1/auth/logout")]
+pub(super) async fn logout(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
+    let (user_id, session_id, now) = (session.user_id(), session.session_id, api.clock.now());
+    api.store
+        .write(move |tx| async move { sessions::end(&tx, user_id, session_id, now).await })
+        .await?;
+    api.sessions.forget(session_id);
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,294 @@
+//! Live streams of alerts, as server-sent events (WHATWG HTML, section 9.2).
+//!
+//! One task of each replica tails the alerts and gives each to the streams of its user; a stream
+//! that comes back with `Last-Event-ID` reads what it missed from the database first. It does not
+//! matter which replica handled the event: all tail the same table.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use futures_util::stream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Api;
+use super::alerts::AlertView;
+use super::session::Session;
+use crate::config;
+use crate::http::Problem;
+use crate::store::alerts::{self, Alert};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::names;
+
+/// Alerts that wait for one slow stream; one that falls further behind is ended, and resumes.
+const BEHIND_MAX: usize = 64;
+/// Alerts that are read at a time.
+const BATCH: u64 = 200;
+/// What the client should wait before it connects again, in milliseconds.
+const RECONNECT_MS: u32 = 2_000;
+
+/// The open streams of this replica.
+#[derive(Debug)]
+pub struct StreamHub {
+    config: config::Streams,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// The last alert that was given out.
+    tail: i64,
+    next_id: u64,
+    by_user: HashMap<Uuid, Vec<(u64, mpsc::Sender<Arc<Alert>>)>>,
+}
+
+impl StreamHub {
+    /// No streams yet.
+    #[must_use]
+    pub fn new(config: &config::Streams) -> Self {
+        Self {
+            config: config.clone(),
+            open: Mutex::default(),
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins where the alerts end now: what is older is for those who ask by `Last-Event-ID`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn begin(&self, store: &Store) -> Result<(), StoreError> {
+        let end = alerts::end(store.reads()).await?;
+        self.open().tail = end;
+        Ok(())
+    }
+
+    /// Gives the next alerts to their streams; gives how many there were.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn tick(&self, store: &Store) -> Result<usize, StoreError> {
+        let after = self.open().tail;
+        let alerts = alerts::tail_of_all_users(store.reads(), after, BATCH).await?;
+        let count = alerts.len();
+        let mut open = self.open();
+        for alert in alerts {
+            open.tail = alert.seq;
+            if !alert.historic {
+                open.give(Arc::new(alert));
+            }
+        }
+        Ok(count)
+    }
+
+    /// Tails the alerts until draining begins.
+    ///
+    /// # Errors
+    /// None that passes: the next tick tries again.
+    pub async fn run(
+        self: Arc<Self>,
+        store: Store,
+        draining: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut alerted = store.signals().alerted();
+        while !draining.is_cancelled() {
+            alerted.mark_unchanged();
+            match self.tick(&store).await {
+                Ok(0) => {
+                    tokio::select! {
+                        () = draining.cancelled() => {}
+                        _ = timeout(self.config.poll, alerted.changed()) => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "streams: will try again");
+                    let _ = timeout(self.config.poll, draining.cancelled()).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(self: &Arc<Self>, user_id: Uuid) -> Result<Subscription, Problem> {
+        let mut open = self.open();
+        let tail = open.tail;
+        let id = open.next_id;
+        let streams = open.by_user.entry(user_id).or_default();
+        if streams.len() >= self.config.per_user_max {
+            let detail = format!("at most {} open streams", self.config.per_user_max);
+            return Err(Problem::too_many(detail, 10));
+        }
+        let (sender, alerts) = mpsc::channel(BEHIND_MAX);
+        streams.push((id, sender));
+        open.next_id += 1;
+        metrics::gauge!(names::STREAMS_OPEN).increment(1.0);
+        Ok(Subscription {
+            hub: Arc::clone(self),
+            user_id,
+            id,
+            tail,
+            alerts,
+        })
+    }
+}
+
+impl Open {
+    /// A stream that is too far behind is let go: its sender is dropped, and it ends.
+    fn give(&mut self, alert: Arc<Alert>) {
+        if let Some(streams) = self.by_user.get_mut(&alert.user_id) {
+            streams.retain(|(_, sender)| sender.try_send(Arc::clone(&alert)).is_ok());
+        }
+    }
+}
+
+/// A stream's place in the hub.
+struct Subscription {
+    hub: Arc<StreamHub>,
+    user_id: Uuid,
+    id: u64,
+    tail: i64,
+    alerts: mpsc::Receiver<Arc<Alert>>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut open = self.hub.open();
+        if let Some(streams) = open.by_user.get_mut(&self.user_id) {
+            streams.retain(|(id, _)| *id != self.id);
+            if streams.is_empty() {
+                open.by_user.remove(&self.user_id);
+            }
+        }
+        metrics::gauge!(names::STREAMS_OPEN).decrement(1.0);
+    }
+}
+
+/// Your alerts, as they come. `Last-Event-ID` resumes without loss; the stream ends when the access
+/// token expires, and when the server stops.
+#[utoipa::path(
+    tag = "alerts",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that you saw")),
+    responses((
+        status = 200, description = "Events `alert`, each with an alert as its data",
+        content_type = "text/event-stream", body = String,
+        example = "id: 7\nevent: alert\ndata: {\"id\":\"…\",\"kind\":\"budget_exceeded\"}\n\n"
+    ))
+)]
+#[get("/v1/alerts/stream")]
+pub(super) async fn follow(
+    api: web::Data<Api>,
+    session: Session,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let resume = last_event_id(&request)?;
+    let subscription = api.streams.subscribe(session.user_id())?;
+    let left = (session.expires_at - api.clock.now())
+        .to_std()
+        .unwrap_or(Duration::ZERO);
+    let live = Live {
+        last: resume.unwrap_or(subscription.tail),
+        behind: resume.is_some(),
+        subscription,
+        api: api.into_inner(),
+        ready: VecDeque::from([format!("retry: {RECONNECT_MS}\n: connected\n\n")]),
+        expires: Instant::now() + left,
+    };
+    let events = stream::unfold(live, |mut live| async move {
+        let chunk = live.next().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(chunk)), live))
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(Box::pin(events)))
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
+    request
+        .headers()
+        .get("last-event-id")
+        .map(|value| {
+            value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| {
+                    Problem::header("Last-Event-ID", "send the id of an event of this stream")
+                })
+        })
+        .transpose()
+}
+
+/// One open stream.
+struct Live {
+    api: Arc<Api>,
+    subscription: Subscription,
+    /// The last alert that was sent.
+    last: i64,
+    /// There may be alerts in the database that were not sent.
+    behind: bool,
+    ready: VecDeque<String>,
+    expires: Instant,
+}
+
+impl Live {
+    /// The next chunk; none when the stream ends.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(chunk);
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
+            }
+            let heartbeat = Instant::now() + self.api.config.streams.heartbeat;
+            tokio::select! {
+                biased;
+                () = self.api.draining.cancelled() => return None,
+                () = sleep_until(self.expires) => return None,
+                alert = self.subscription.alerts.recv() => self.send(&*alert?),
+                () = sleep_until(heartbeat) => return Some(": heartbeat\n\n".to_owned()),
+            }
+        }
+    }
+
+    /// Reads what was missed. A fault ends the stream: the client comes back, and loses nothing.
+    async fn catch_up(&mut self) -> Option<()> {
+        let reads = self.api.store.reads();
+        let missed = alerts::to_stream(reads, self.subscription.user_id, self.last, BATCH).await;
+        let missed = missed.ok()?;
+        self.behind = missed.len() as u64 == BATCH;
+        for alert in &missed {
+            self.send(alert);
+        }
+        Some(())
+    }
+
+    fn send(&mut self, alert: &Alert) {
+        if alert.seq <= self.last {
+            return;
+        }
+        self.last = alert.seq;
+        match serde_json::to_string(&AlertView::from(alert)) {
+            Ok(data) => {
+                metrics::counter!(names::ALERTS_DELIVERED_TOTAL).increment(1);
+                self.ready
+                    .push_back(format!("id: {}\nevent: alert\ndata: {data}\n\n", alert.seq));
+            }
+            Err(error) => tracing::error!(%error, alert_id = %alert.id, "an alert cannot be shown"),
+        }
+    }
+}

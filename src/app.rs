@@ -1,0 +1,364 @@
+//! Wiring only: configuration -> resources -> the roles chosen -> until the process is told to stop.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App as WebApp, HttpServer, web};
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use utoipa_actix_web::AppExt;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::api::{self, Api, openapi};
+use crate::bus::Handler;
+use crate::bus::consumer::Consumer;
+use crate::bus::embedded::{EmbeddedPublisher, EmbeddedSubscription};
+use crate::bus::relay::Relay;
+use crate::clock::{Clock, Ids};
+use crate::config::Config;
+use crate::events::catalogue;
+use crate::http::internal::{self, Internal};
+use crate::http::request;
+use crate::lifecycle::Lifecycle;
+use crate::notifier::Notifier;
+use crate::projector::Projector;
+use crate::secrets;
+use crate::state::State;
+use crate::store::Store;
+use crate::store::trim::Trim;
+use crate::telemetry::metrics;
+
+/// How often what nobody needs any more is looked for.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The HTTP API for clients.
+    Api,
+    /// Keeps read models, watches budgets.
+    Projector,
+    /// Turns warnings into alerts.
+    Notifier,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Api, Self::Projector, Self::Notifier];
+}
+
+/// Where the process listens, once it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The API; only of role `api`.
+    pub public: Option<SocketAddr>,
+    /// Health and metrics.
+    pub internal: SocketAddr,
+}
+
+/// The roles of this process, wired and running.
+#[derive(Debug)]
+pub struct App {
+    /// Where it listens.
+    pub addresses: Addresses,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Starts the roles: binds, opens the database, begins the background tasks.
+    ///
+    /// # Errors
+    /// An address is taken, the database cannot be opened, a secret is missing.
+    pub async fn start(
+        mut config: Config,
+        roles: &BTreeSet<Role>,
+        clock: Clock,
+        ids: Ids,
+    ) -> anyhow::Result<Self> {
+        let metrics = metrics::install();
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
+        if roles.contains(&Role::Api) {
+            secrets::ensure_signing_key(&mut config, &ids)?;
+        }
+        let config = Arc::new(config);
+        let lifecycle = Lifecycle::new(
+            config.lifecycle.drain_pause,
+            config.lifecycle.drain_deadline,
+        );
+        let internal_listener = listen("http.internal_addr", config.http.internal_addr)?;
+        let public_listener = roles
+            .contains(&Role::Api)
+            .then(|| listen("http.public_addr", config.http.public_addr))
+            .transpose()?;
+        let addresses = Addresses {
+            public: public_listener
+                .as_ref()
+                .map(TcpListener::local_addr)
+                .transpose()?,
+            internal: internal_listener.local_addr()?,
+        };
+
+        let internal = Internal {
+            readiness: lifecycle.readiness(),
+            metrics: metrics.clone(),
+        };
+        serve(
+            &lifecycle,
+            "internal listener",
+            internal_server(internal, internal_listener)?,
+            &config,
+        );
+        let (store, writer) = Store::open(&config).await.context("database.url")?;
+        let parts = Parts {
+            config,
+            lifecycle,
+            store,
+            clock,
+            ids,
+        };
+        parts.watch_writer(writer);
+        if let Some(listener) = public_listener {
+            parts.start_api(listener).await?;
+        }
+        if roles.contains(&Role::Projector) {
+            parts.start_consumer("projector", parts.projector());
+        }
+        if roles.contains(&Role::Notifier) {
+            parts.start_consumer("notifier", parts.notifier());
+        }
+        parts.start_relay();
+        parts.start_housekeeping(metrics);
+        parts.lifecycle.readiness().started();
+        Ok(Self {
+            addresses,
+            lifecycle: parts.lifecycle,
+        })
+    }
+
+    /// The life of the process.
+    #[must_use]
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// Runs until the process is told to stop, and sees the end through.
+    ///
+    /// # Errors
+    /// A background task died, or the drain took too long.
+    pub async fn run(self) -> anyhow::Result<()> {
+        Ok(self.lifecycle.run_until_stopped().await?)
+    }
+}
+
+/// What the roles are made of.
+struct Parts {
+    config: Arc<Config>,
+    lifecycle: Lifecycle,
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+}
+
+impl Parts {
+    /// The writer outlives the drain; if it ends before, nothing can be written any more.
+    fn watch_writer(&self, writer: tokio::task::JoinHandle<()>) {
+        let draining = self.lifecycle.draining();
+        self.lifecycle.spawn("writer", async move {
+            tokio::select! {
+                () = draining.cancelled() => Ok(()),
+                ended = writer => Err(anyhow::anyhow!("the writer ended: {ended:?}")),
+            }
+        });
+    }
+
+    async fn start_api(&self, listener: TcpListener) -> anyhow::Result<()> {
+        let draining = self.lifecycle.draining();
+        let api = web::Data::new(Api::new(
+            self.store.clone(),
+            Arc::clone(&self.config),
+            self.clock.clone(),
+            self.ids.clone(),
+            draining.clone(),
+        )?);
+        let streams = api.streams();
+        streams.begin(&self.store).await?;
+        self.lifecycle
+            .spawn("streams", streams.run(self.store.clone(), draining.clone()));
+        let tidied = api.clone();
+        self.lifecycle
+            .spawn("limits", every(TRIM_EVERY, draining, move || tidied.tidy()));
+        let server = public_server(api, &self.config, &self.clock, &self.ids, listener)?;
+        serve(&self.lifecycle, "public listener", server, &self.config);
+        Ok(())
+    }
+
+    fn projector(&self) -> Arc<dyn Handler> {
+        Arc::new(Projector::new(
+            self.store.clone(),
+            self.clock.clone(),
+            self.ids.clone(),
+        ))
+    }
+
+    fn notifier(&self) -> Arc<dyn Handler> {
+        Arc::new(Notifier::new(
+            self.store.clone(),
+            self.clock.clone(),
+            self.ids.clone(),
+        ))
+    }
+
+    fn start_consumer(&self, name: &'static str, handler: Arc<dyn Handler>) {
+        let state = State::open(&self.config.state);
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let consumer = Consumer::new(
+            handler,
+            store.clone(),
+            state,
+            clock.clone(),
+            self.ids.clone(),
+        );
+        let bus = self.config.bus.clone();
+        let subscription = EmbeddedSubscription::new(Arc::new(consumer), store, clock, bus);
+        self.lifecycle
+            .spawn(name, subscription.run(self.lifecycle.draining()));
+    }
+
+    fn start_relay(&self) {
+        let publisher = EmbeddedPublisher::new(self.store.clone(), self.clock.clone());
+        let relay = Relay::new(
+            self.store.clone(),
+            Arc::new(publisher),
+            self.clock.clone(),
+            self.config.bus.clone(),
+        );
+        self.lifecycle
+            .spawn("relay", relay.run(self.lifecycle.draining()));
+    }
+
+    fn start_housekeeping(&self, handle: metrics_exporter_prometheus::PrometheusHandle) {
+        let draining = self.lifecycle.draining();
+        let upkeep = draining.clone();
+        self.lifecycle.spawn("metrics upkeep", async move {
+            metrics::run_upkeep(handle, upkeep).await;
+            Ok(())
+        });
+        let consumers = [catalogue::PROJECTOR, catalogue::NOTIFIER];
+        let trim = Trim::new(self.config.retention.clone(), &consumers);
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        self.lifecycle.spawn("trim", async move {
+            while !draining.is_cancelled() {
+                match trim.step(&store, clock.now()).await {
+                    Ok(0) => {}
+                    Ok(_) => continue,
+                    Err(error) => tracing::warn!(%error, "trim: will try again"),
+                }
+                let _ = tokio::time::timeout(TRIM_EVERY, draining.cancelled()).await;
+            }
+            Ok(())
+        });
+    }
+}
+
+async fn every(
+    period: Duration,
+    stop: CancellationToken,
+    work: impl Fn() + Send,
+) -> anyhow::Result<()> {
+    while tokio::time::timeout(period, stop.cancelled())
+        .await
+        .is_err()
+    {
+        work();
+    }
+    Ok(())
+}
+
+fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        format!("{key}: cannot listen on {address}; is another instance running? set {key} to another port")
+    })
+}
+
+/// Serves until draining begins, then finishes what is begun.
+fn serve(lifecycle: &Lifecycle, name: &'static str, server: Server, config: &Config) {
+    let handle: ServerHandle = server.handle();
+    let draining = lifecycle.draining();
+    let deadline = config.lifecycle.drain_deadline;
+    lifecycle.spawn(name, async move {
+        let served = tokio::spawn(server);
+        draining.cancelled().await;
+        // The internal listener goes last: readiness must still be seen to fail.
+        if name == "internal listener" {
+            tokio::time::sleep(Duration::from_millis(50).min(deadline)).await;
+        }
+        handle.stop(true).await;
+        served.await??;
+        Ok(())
+    });
+}
+
+fn internal_server(internal: Internal, listener: TcpListener) -> io::Result<Server> {
+    let internal = web::Data::new(internal);
+    let server = HttpServer::new(move || {
+        WebApp::new()
+            .app_data(internal.clone())
+            .configure(internal::routes)
+    });
+    Ok(server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run())
+}
+
+fn public_server(
+    api: web::Data<Api>,
+    config: &Config,
+    clock: &Clock,
+    ids: &Ids,
+    listener: TcpListener,
+) -> io::Result<Server> {
+    let http = web::Data::new(config.http.clone());
+    let clock = web::Data::new(clock.clone());
+    let ids = web::Data::new(ids.clone());
+    let mut document = openapi::document();
+    let known = web::Data::new(openapi::KnownPaths::of(&mut document));
+    let workers = config.http.workers.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    );
+    let deadline_secs = config.lifecycle.drain_deadline.as_secs().max(1);
+    let server = HttpServer::new(move || {
+        let docs = SwaggerUi::new("/docs/{tail:.*}").url("/openapi.json", document.clone());
+        let (app, _) = WebApp::new()
+            .app_data(api.clone())
+            .app_data(http.clone())
+            .app_data(clock.clone())
+            .app_data(ids.clone())
+            .app_data(known.clone())
+            .into_utoipa_app()
+            .configure(api::routes)
+            .split_for_parts();
+        app.service(web::redirect("/docs", "/docs/"))
+            .service(docs)
+            .default_service(web::to(openapi::nothing_here))
+            .wrap(from_fn(request::surround))
+    });
+    let server = server
+        .workers(workers)
+        .max_connections((config.http.connections_max / workers).max(1))
+        .client_request_timeout(config.http.client_timeout)
+        .keep_alive(config.http.keep_alive)
+        .shutdown_timeout(deadline_secs)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}

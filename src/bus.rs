@@ -1,0 +1,76 @@
+//! Moves events from those who say them to those who hear them.
+//!
+//! The relay takes them from the log to the bus; a consumer takes them from the bus to a role's
+//! handler. Delivery is at least once, and may be out of order; the inbox makes effects happen once.
+
+/// What every consumer does with a delivery, whichever bus brought it.
+pub mod consumer;
+/// The bus inside the database.
+pub mod embedded;
+/// From the log to the bus.
+pub mod relay;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::events::{Event, EventType};
+use crate::store::StoreError;
+use crate::store::event_log::{LogEntry, LogPosition};
+
+/// An event as the bus brings it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The topic it came from.
+    pub topic: String,
+    /// What should be a CloudEvent in structured JSON.
+    pub payload: Vec<u8>,
+    /// Its place in the log, where the bus knows it.
+    pub position: Option<LogPosition>,
+}
+
+/// An event that a handler hears.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The event.
+    pub event: Event,
+    /// Its place in the log, where the bus knows it.
+    pub position: Option<LogPosition>,
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its effect is committed.
+    Handled,
+    /// Its effect had been committed before.
+    Duplicate,
+    /// It will never work; the reason goes with it to the dead letters.
+    Rejected(String),
+}
+
+/// What a role does with events: its unit of work for a batch.
+pub trait Handler: Send + Sync {
+    /// The consumer's name: of its cursor, its inbox, its metrics.
+    fn consumer(&self) -> &'static str;
+
+    /// What it hears.
+    fn hears(&self) -> &'static [EventType];
+
+    /// Handles a batch in one unit of work; gives an outcome for each event, in order.
+    ///
+    /// An error means that nothing of the batch was committed.
+    fn handle(&self, batch: Arc<[Heard]>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>>;
+}
+
+/// Why a batch could not be published. What was published all the same is published again: every
+/// consumer knows an event by its id.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("cannot publish: {0}")]
+pub struct PublishError(pub String);
+
+/// Where the relay takes events.
+pub trait Publisher: Send + Sync {
+    /// Publishes a batch in its order; returns when the bus has it for good.
+    fn publish<'a>(&'a self, batch: &'a [LogEntry]) -> BoxFuture<'a, Result<(), PublishError>>;
+}

@@ -1,0 +1,181 @@
+//! What every consumer does with a delivery, whichever bus brought it: read it, pass over what was
+//! handled, hand the rest to the role, and put what will never work among the dead letters.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{Delivery, Handler, Heard, Outcome};
+use crate::clock::{Clock, Ids};
+use crate::events::{Event, EventError};
+use crate::state::State;
+use crate::store::dead_letters::{self, DeadLetter};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::handles::ConsumerMetrics;
+use crate::telemetry::metrics::names;
+
+/// A role's handler with what stands around it.
+pub struct Consumer {
+    handler: Arc<dyn Handler>,
+    store: Store,
+    state: State,
+    clock: Clock,
+    ids: Ids,
+    metrics: ConsumerMetrics,
+}
+
+impl Consumer {
+    /// A consumer for this handler.
+    #[must_use]
+    pub fn new(
+        handler: Arc<dyn Handler>,
+        store: Store,
+        state: State,
+        clock: Clock,
+        ids: Ids,
+    ) -> Self {
+        let metrics = ConsumerMetrics::new(handler.consumer());
+        Self {
+            handler,
+            store,
+            state,
+            clock,
+            ids,
+            metrics,
+        }
+    }
+
+    /// The consumer's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.handler.consumer()
+    }
+
+    /// Whether it hears this topic.
+    #[must_use]
+    pub fn hears(&self, topic: &str) -> bool {
+        self.handler
+            .hears()
+            .iter()
+            .any(|heard| heard.as_str() == topic)
+    }
+
+    pub(super) fn metrics(&self) -> &ConsumerMetrics {
+        &self.metrics
+    }
+
+    /// Takes deliveries; when this returns, each is either handled or among the dead letters.
+    ///
+    /// # Errors
+    /// A fault that passes: deliver them again.
+    pub async fn take(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let mut batch = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            match self.read(&delivery) {
+                Ok(event) if self.state.is_processed(self.name(), event.id) => {
+                    self.metrics.duplicate();
+                }
+                Ok(event) => batch.push(Heard {
+                    event,
+                    position: delivery.position,
+                }),
+                Err(error) => self.bury_unread(delivery, &error).await?,
+            }
+        }
+        if !batch.is_empty() {
+            let ids: Vec<Uuid> = batch.iter().map(|heard| heard.event.id).collect();
+            self.handle(batch.into()).await?;
+            self.state.mark_processed(self.name(), &ids);
+        }
+        self.metrics.batch(begun.elapsed());
+        Ok(())
+    }
+
+    fn read(&self, delivery: &Delivery) -> Result<Event, EventError> {
+        let event = Event::parse(&delivery.payload)?;
+        let event_type = event.data.event_type();
+        if self.handler.hears().contains(&event_type) {
+            Ok(event)
+        } else {
+            Err(EventError::UnknownType(event_type.as_str().to_owned()))
+        }
+    }
+
+    /// A batch that fails for a reason that does not pass is taken apart, so that the event at
+    /// fault is found and the others go on.
+    async fn handle(&self, batch: Arc<[Heard]>) -> Result<(), StoreError> {
+        match self.handler.handle(Arc::clone(&batch)).await {
+            Ok(outcomes) => self.settle(&batch, outcomes).await,
+            Err(error @ StoreError::Busy(_)) => Err(error),
+            Err(error) if batch.len() == 1 => self.bury(&batch[0], error.to_string()).await,
+            Err(_) => {
+                for heard in batch.iter() {
+                    Box::pin(self.handle(Arc::new([heard.clone()]))).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn settle(&self, batch: &[Heard], outcomes: Vec<Outcome>) -> Result<(), StoreError> {
+        for (heard, outcome) in batch.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Handled => {
+                    self.metrics.handled(heard.event.data.event_type().as_str());
+                }
+                Outcome::Duplicate => self.metrics.duplicate(),
+                Outcome::Rejected(reason) => self.bury(heard, reason).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, heard: &Heard, reason: String) -> Result<(), StoreError> {
+        let topic = heard.event.data.event_type().as_str().to_owned();
+        let payload = heard.event.to_json().map_err(StoreError::defect)?;
+        self.keep(topic, heard.event.id, payload, reason).await
+    }
+
+    async fn bury_unread(&self, delivery: Delivery, error: &EventError) -> Result<(), StoreError> {
+        let digest = Sha256::digest(&delivery.payload);
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        let payload = String::from_utf8_lossy(&delivery.payload).into_owned();
+        self.keep(
+            delivery.topic,
+            Uuid::from_bytes(id),
+            payload,
+            error.to_string(),
+        )
+        .await
+    }
+
+    async fn keep(
+        &self,
+        topic: String,
+        event_id: Uuid,
+        payload: String,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        self.metrics.rejected();
+        metrics::counter!(names::DEAD_LETTERS_TOTAL, "topic" => topic.clone()).increment(1);
+        tracing::error!(consumer = self.name(), topic, %event_id, reason, "dead letter");
+        let now = self.clock.now();
+        let consumer = self.name();
+        let id = self.ids.v7(now);
+        let letter = DeadLetter {
+            id,
+            consumer,
+            topic,
+            event_id,
+            payload,
+            reason,
+        };
+        self.store
+            .write(move |tx| async move { dead_letters::keep(&tx, letter, now).await })
+            .await
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line: roles to run, and what operators and developers do by hand.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::app::{App, Role};
+use crate::clock::{Clock, Ids};
+use crate::config::{Config, LoadArgs, Loaded, LogFormat};
+use crate::telemetry;
+
+/// The backend of Wealth Companion: an HTTP API, a projector that keeps sums and watches budgets, and
+/// a notifier that tells at once.
+///
+/// Without a command it runs the chosen roles until it is told to stop (SIGTERM or Ctrl-C; a second
+/// time stops at once). On a machine without anything else it keeps all in one SQLite file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wealth-companion",
+    version,
+    after_help = "Examples:\n  \
+        wealth-companion                               all roles, everything in ./data\n  \
+        wealth-companion --role api --config prod.toml one role, as production runs it\n  \
+        wealth-companion --set http.public_addr=127.0.0.1:9000\n  \
+        wealth-companion config show                   every setting and where it comes from\n  \
+        wealth-companion demo                          play a household's year against a running server\n  \
+        wealth-companion verify                        recount the books and compare"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    /// What to run; may be given several times [default: all]
+    #[arg(long = "role", value_enum, value_name = "ROLE")]
+    roles: Vec<RoleArg>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+struct Settings {
+    /// A TOML file with the settings that differ from the defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory of everything the process keeps
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// One setting, over everything else; may be given several times
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RoleArg {
+    /// The HTTP API for clients
+    Api,
+    /// Keeps the read models, watches the budgets
+    Projector,
+    /// Turns warnings into alerts
+    Notifier,
+    /// All of them in one process
+    All,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check or show the settings
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say everything that is wrong with the settings, and do nothing else
+    Check,
+    /// Show every setting with where it comes from; secrets stay hidden
+    Show {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.trim().to_owned(), value.to_owned()))
+        .ok_or_else(|| "write KEY=VALUE, such as http.public_addr=127.0.0.1:9000".to_owned())
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// It could not be done; the error says why and what to do.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let loaded = self.settings.load()?;
+        match self.command {
+            None => serve(loaded.config, &roles(&self.roles)),
+            Some(Command::Config { command }) => show_config(&command, &loaded),
+        }
+    }
+}
+
+impl Settings {
+    fn load(&self) -> anyhow::Result<Loaded> {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let data_dir = self
+            .data_dir
+            .as_ref()
+            .map(|dir| dir.to_string_lossy().into_owned());
+        let mut args = LoadArgs::new()
+            .file(self.config.clone())
+            .environment(environment)
+            .flag_if("data_dir", data_dir, "--data-dir");
+        for (key, value) in &self.set {
+            args = args.flag(key.clone(), value.clone(), "--set");
+        }
+        Config::load(&args).context("the settings are wrong")
+    }
+}
+
+fn roles(chosen: &[RoleArg]) -> BTreeSet<Role> {
+    if chosen.is_empty() {
+        return Role::ALL.into();
+    }
+    chosen
+        .iter()
+        .flat_map(|role| match role {
+            RoleArg::Api => vec![Role::Api],
+            RoleArg::Projector => vec![Role::Projector],
+            RoleArg::Notifier => vec![Role::Notifier],
+            RoleArg::All => Role::ALL.to_vec(),
+        })
+        .collect()
+}
+
+fn serve(config: Config, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
+    let json = match config.log.format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !telemetry::stdout_is_terminal(),
+    };
+    let _flushed_at_the_end = telemetry::init(json, &config.log.level)?;
+    on_runtime(async {
+        let app = App::start(config, roles, Clock::system(), Ids::system()).await?;
+        app.lifecycle().handle_signals()?;
+        let internal = app.addresses.internal;
+        match app.addresses.public {
+            Some(public) => tracing::info!(
+                api = format!("http://{public}"),
+                docs = format!("http://{public}/docs"),
+                internal = format!("http://{internal}"),
+                ?roles,
+                "ready"
+            ),
+            None => tracing::info!(internal = format!("http://{internal}"), ?roles, "ready"),
+        }
+        app.run().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_config(command: &ConfigCommand, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    match command {
+        ConfigCommand::Check => writeln!(out, "the settings are good")?,
+        ConfigCommand::Show { json: true } => {
+            serde_json::to_writer_pretty(&mut out, &loaded.explain().to_json())?;
+            writeln!(out)?;
+        }
+        ConfigCommand::Show { json: false } => write!(out, "{}", loaded.explain())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}

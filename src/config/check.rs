@@ -1,0 +1,130 @@
+//! Checks each winning value by itself: its bounds and its form.
+
+use std::net::SocketAddr;
+
+use ::config::ValueKind;
+
+use crate::config::keys::{KEYS, Kind};
+use crate::config::merged::Merged;
+use crate::config::problem::{Problem, ProblemKind};
+use crate::config::secrets;
+
+/// Adds a problem for each value that is out of bounds or malformed.
+pub(super) fn check(merged: &Merged, problems: &mut Vec<Problem>) {
+    for spec in KEYS {
+        if let Some(value) = merged.value(spec.name)
+            && let Some(fault) = fault(spec.kind, &value.kind)
+        {
+            problems.push(Problem::new(spec.name, merged.origin(spec.name), fault));
+        }
+    }
+}
+
+fn fault(kind: Kind, value: &ValueKind) -> Option<ProblemKind> {
+    match (kind, value) {
+        (Kind::Integer { min, max }, ValueKind::I64(value)) => (!(min..=max).contains(value))
+            .then_some(ProblemKind::OutOfBounds {
+                value: *value,
+                min,
+                max,
+            }),
+        (_, ValueKind::String(text)) => text_fault(kind, text).map(ProblemKind::Malformed),
+        _ => None,
+    }
+}
+
+fn text_fault(kind: Kind, text: &str) -> Option<String> {
+    match kind {
+        Kind::Address => text.parse::<SocketAddr>().err().map(|_| {
+            format!("{text:?} is not an address of the form IP:PORT, such as 127.0.0.1:8080")
+        }),
+        Kind::Path | Kind::Text => text
+            .trim()
+            .is_empty()
+            .then(|| "must not be empty".to_owned()),
+        Kind::Choice(words) => (!words.contains(&text))
+            .then(|| format!("{text:?} is not one of: {}", words.join(", "))),
+        Kind::Url { schemes } => url_fault(text, schemes),
+        Kind::SigningKeys => secrets::parse_signing_keys(text)
+            .err()
+            .map(|error| error.to_string()),
+        Kind::Secret | Kind::Integer { .. } => None,
+    }
+}
+
+/// Names the scheme of a URL at most: the rest may be a password.
+fn url_fault(text: &str, schemes: &[&str]) -> Option<String> {
+    let wanted = || {
+        schemes
+            .iter()
+            .map(|scheme| format!("{scheme}:"))
+            .collect::<Vec<_>>()
+            .join(" or ")
+    };
+    if text.is_empty() {
+        return None;
+    }
+    match secrets::url_scheme(text) {
+        Some(scheme) if schemes.contains(&scheme.as_str()) => None,
+        // Without the slashes it could be `user:password`.
+        Some(scheme) if text[scheme.len()..].starts_with("://") => Some(format!(
+            "{scheme}: URLs are not supported by this build, only {}",
+            wanted()
+        )),
+        _ => Some(format!("is not a URL that begins with {}", wanted())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_fault;
+    use crate::config::keys::Kind;
+
+    const DATABASE: Kind = Kind::Url {
+        schemes: &["sqlite"],
+    };
+
+    #[test]
+    fn an_unsupported_database_is_named() {
+        let fault = text_fault(DATABASE, "postgres://ann:s3cr3t@host/db").expect("a fault");
+        assert_eq!(
+            fault,
+            "postgres: URLs are not supported by this build, only sqlite:"
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_url_is_not_repeated() {
+        for text in ["s3cr3t", "s3cr3t:x@host", "://s3cr3t", "é://s3cr3t"] {
+            let fault = text_fault(DATABASE, text).expect("a fault");
+            assert_eq!(fault, "is not a URL that begins with sqlite:");
+        }
+    }
+
+    #[test]
+    fn sqlite_urls_of_all_forms_pass() {
+        for text in [
+            "",
+            "sqlite:x.db",
+            "sqlite://x.db?mode=rwc",
+            "sqlite::memory:",
+            "SQLITE:x",
+        ] {
+            assert_eq!(text_fault(DATABASE, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_not_addresses() {
+        for text in [
+            "localhost:8080",
+            "127.0.0.1",
+            ":8080",
+            "127.0.0.1:65536",
+            "",
+        ] {
+            assert!(text_fault(Kind::Address, text).is_some(), "{text}");
+        }
+        assert_eq!(text_fault(Kind::Address, "[::]:0"), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! Compares values with each other: each is valid by itself, together they cannot be meant.
+
+use std::net::SocketAddr;
+
+use crate::config::merged::Merged;
+use crate::config::problem::{Problem, ProblemKind};
+use crate::config::secrets;
+
+/// A way in which the value of `key` can disagree with others.
+struct Rule {
+    key: &'static str,
+    /// The keys that must be sound for the comparison to mean anything.
+    needs: &'static [&'static str],
+    /// What is wrong, if anything.
+    broken: fn(&Merged) -> Option<String>,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        key: "http.internal_addr",
+        needs: &["http.public_addr", "http.internal_addr"],
+        broken: shared_address,
+    },
+    Rule {
+        key: "bus.retry_max_ms",
+        needs: &["bus.retry_min_ms", "bus.retry_max_ms"],
+        broken: retry_range,
+    },
+    // The database's URL is itself a problem when this build does not support it; the missing key
+    // is one more.
+    Rule {
+        key: "auth.jwt_secret_key",
+        needs: &["auth.jwt_secret_key"],
+        broken: missing_signing_key,
+    },
+    Rule {
+        key: "retention.inbox_days",
+        needs: &["retention.log_days", "retention.inbox_days"],
+        broken: short_inbox,
+    },
+    Rule {
+        key: "lifecycle.drain_pause_ms",
+        needs: &["lifecycle.drain_pause_ms", "lifecycle.drain_deadline_ms"],
+        broken: long_pause,
+    },
+];
+
+/// Adds a problem for each contradiction between sound values.
+pub(super) fn find(merged: &Merged, problems: &mut Vec<Problem>) {
+    // When a whole file is missing, what it would have set is compared with what it did not mean.
+    if problems.iter().any(|problem| problem.key.is_none()) {
+        return;
+    }
+    let sound = |key: &str| {
+        problems
+            .iter()
+            .all(|problem| problem.key.as_deref() != Some(key))
+    };
+    let found: Vec<Problem> = RULES
+        .iter()
+        .filter(|rule| rule.needs.iter().all(|key| sound(key)))
+        .filter_map(|rule| {
+            let kind = ProblemKind::Contradiction((rule.broken)(merged)?);
+            Some(Problem::new(rule.key, merged.origin(rule.key), kind))
+        })
+        .collect();
+    problems.extend(found);
+}
+
+fn shared_address(merged: &Merged) -> Option<String> {
+    let address = |key| merged.text(key)?.parse::<SocketAddr>().ok();
+    let (public, internal) = (address("http.public_addr")?, address("http.internal_addr")?);
+    collide(public, internal).then(|| {
+        format!(
+            "{internal} collides with http.public_addr, which is {public} by {}",
+            merged.origin("http.public_addr")
+        )
+    })
+}
+
+/// Whether both cannot be listened on. An unspecified address takes its port on all addresses, of
+/// both families.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_ip
+}
+
+fn retry_range(merged: &Merged) -> Option<String> {
+    compare(
+        merged,
+        "bus.retry_max_ms",
+        "less than",
+        "bus.retry_min_ms",
+        |max, min| max < min,
+    )
+}
+
+fn short_inbox(merged: &Merged) -> Option<String> {
+    compare(
+        merged,
+        "retention.inbox_days",
+        "not more than",
+        "retention.log_days",
+        |inbox, log| inbox <= log,
+    )
+}
+
+fn long_pause(merged: &Merged) -> Option<String> {
+    compare(
+        merged,
+        "lifecycle.drain_pause_ms",
+        "not less than",
+        "lifecycle.drain_deadline_ms",
+        |pause, deadline| pause >= deadline,
+    )
+}
+
+fn compare(
+    merged: &Merged,
+    key: &str,
+    relation: &str,
+    other: &str,
+    is_broken: fn(i64, i64) -> bool,
+) -> Option<String> {
+    let (left, right) = (merged.integer(key)?, merged.integer(other)?);
+    is_broken(left, right).then(|| {
+        format!(
+            "{left} is {relation} {other}, which is {right} by {}",
+            merged.origin(other)
+        )
+    })
+}
+
+/// Servers that share a database must share the key; one that is generated stays with its process.
+fn missing_signing_key(merged: &Merged) -> Option<String> {
+    let foreign =
+        secrets::url_scheme(merged.text("database.url")?).is_some_and(|scheme| scheme != "sqlite");
+    let missing = merged.text("auth.jwt_secret_key")?.trim().is_empty();
+    (foreign && missing).then(|| {
+        "may be empty only with an SQLite database (see database.url); \
+         make one with `openssl rand -base64 48`"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::collide;
+
+    #[test]
+    fn addresses_collide_on_one_port_of_overlapping_interfaces() {
+        for (a, b, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let address = |text: &str| text.parse().expect("an address");
+            assert_eq!(collide(address(a), address(b)), expected, "{a} {b}");
+        }
+    }
+}

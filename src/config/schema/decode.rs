@@ -1,0 +1,66 @@
+//! Turns the plain values of a file into the types of the fields.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::config::secrets::{self, ConnectionUrl, SigningKey};
+
+/// Milliseconds.
+pub(super) fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+/// Seconds.
+pub(super) fn secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
+}
+
+/// Hours.
+pub(super) fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(|hours| Duration::from_secs(hours.saturating_mul(3_600)))
+}
+
+/// Days.
+pub(super) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(|days| Duration::from_secs(days.saturating_mul(86_400)))
+}
+
+/// A limit, where 0 is none.
+pub(super) fn limit<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroU32>, D::Error> {
+    u32::deserialize(deserializer).map(NonZeroU32::new)
+}
+
+/// A count, where 0 leaves the choice to the program.
+pub(super) fn count_or_default<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroUsize>, D::Error> {
+    usize::deserialize(deserializer).map(NonZeroUsize::new)
+}
+
+/// A secret without white space around it; empty is none.
+pub(super) fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.trim().is_empty()).then(|| SecretString::from(text.trim())))
+}
+
+/// A URL; empty is none.
+pub(super) fn url<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ConnectionUrl>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| ConnectionUrl::new(&text)))
+}
+
+/// A list of signing keys.
+pub(super) fn signing_keys<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<SigningKey>, D::Error> {
+    secrets::parse_signing_keys(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}

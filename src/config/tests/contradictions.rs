@@ -1,0 +1,70 @@
+//! Tests of values that disagree with each other.
+
+use super::{File, env_problems, file_problems, problem_lines};
+use crate::config::LoadArgs;
+
+#[test]
+fn two_names_of_one_key_must_agree() {
+    assert_eq!(
+        env_problems(&[
+            ("DATABASE_URL", "sqlite:a.db"),
+            ("WEALTH__DATABASE__URL", "sqlite:b.db")
+        ]),
+        [
+            "database.url: differs from the value of DATABASE_URL; set only one of them \
+             (environment WEALTH__DATABASE__URL)"
+        ]
+    );
+}
+
+#[test]
+fn contradictions_name_both_keys_and_both_sources() {
+    let file = File::new(
+        "[bus]\nretry_min_ms = 20000\n[retention]\ninbox_days = \
+         7\n[lifecycle]\ndrain_deadline_ms = 50\ndrain_pause_ms = 50\n",
+    );
+    let args = LoadArgs::new().file(file.path()).flag(
+        "http.internal_addr",
+        "0.0.0.0:8080",
+        "--internal-addr",
+    );
+    assert_eq!(
+        problem_lines(&args),
+        [
+            "http.internal_addr: 0.0.0.0:8080 collides with http.public_addr, which is \
+             127.0.0.1:8080 by default \
+             (flag --internal-addr)",
+            "bus.retry_max_ms: 10000 is less than bus.retry_min_ms, which is 20000 by file \
+             wealth.toml:2 (default)",
+            "retention.inbox_days: 7 is not more than retention.log_days, which is 7 by default \
+             (file wealth.toml:4)",
+            "lifecycle.drain_pause_ms: 50 is not less than lifecycle.drain_deadline_ms, which is \
+             50 by \
+             file wealth.toml:6 (file wealth.toml:7)",
+        ]
+    );
+}
+
+#[test]
+fn a_foreign_database_needs_a_signing_key() {
+    let lines = env_problems(&[("DATABASE_URL", "postgres://host/db")]);
+    assert_eq!(
+        lines,
+        [
+            "database.url: postgres: URLs are not supported by this build, only sqlite: \
+             (environment DATABASE_URL)",
+            "auth.jwt_secret_key: may be empty only with an SQLite database (see database.url); \
+             make one with \
+             `openssl rand -base64 48` (default)",
+        ]
+    );
+}
+
+#[test]
+fn a_broken_value_is_not_compared() {
+    let lines = file_problems("[retention]\nlog_days = 'x'\ninbox_days = 3\n");
+    assert_eq!(
+        lines,
+        ["retention.log_days: expected an integer, found a string (file wealth.toml:2)"]
+    );
+}

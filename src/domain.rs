@@ -1,0 +1,22 @@
+//! The language of personal finance: money, periods, budgets and the closed word lists around them.
+//!
+//! Everything here is pure: no I/O, no async, and no clock is read. Whoever needs "now" passes it
+//! in. Amounts are integers of a currency's smallest unit and never floating point; what a client
+//! sends is taken exactly or refused.
+
+/// Budget thresholds and how far a budget is spent.
+pub mod budget;
+/// Categories and the usual set everyone starts with.
+pub mod category;
+/// Currencies and exact amounts.
+pub mod money;
+/// Recurring periods, calendar months and local days in time zones.
+pub mod period;
+/// Checks of the texts people type.
+pub mod text;
+/// The direction of a transaction.
+pub mod transaction;
+/// The sorts of wallets.
+pub mod wallet;
+/// Closed word lists as they travel in JSON and storage.
+pub mod word;

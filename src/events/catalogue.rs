@@ -1,0 +1,390 @@
+//! The catalogue: every event type of the product, in one file.
+//!
+//! These are contracts with other programs: fields are added, never renamed or removed, and a
+//! reader passes over fields it does not know. Keys are camelCase; the topic's name is the type.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Amount, EventError};
+use crate::domain::money::{Currency, Money};
+use crate::domain::period::PeriodKind;
+use crate::domain::transaction::TransactionType;
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $variant:ident($data:ty) = $name:literal;)+) => {
+        /// The type of an event, which is also the name of its topic.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventType { $($(#[$doc])* $variant,)+ }
+
+        impl EventType {
+            /// Every type there is.
+            pub const ALL: &'static [EventType] = &[$(EventType::$variant,)+];
+
+            /// The type's name on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(EventType::$variant => $name,)+ }
+            }
+
+            /// The type of this name, if the catalogue has it.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(EventType::$variant),)+ _ => None }
+            }
+
+            pub(super) fn schema(self) -> schemars::Schema {
+                match self { $(EventType::$variant => schemars::schema_for!($data),)+ }
+            }
+        }
+
+        /// The data of an event.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum EventData { $($(#[$doc])* $variant(Box<$data>),)+ }
+
+        impl EventData {
+            /// The event's type.
+            #[must_use]
+            pub const fn event_type(&self) -> EventType {
+                match self { $(EventData::$variant(_) => EventType::$variant,)+ }
+            }
+
+            /// Whose event it is: the key under which the bus keeps order.
+            #[must_use]
+            pub fn user_id(&self) -> Uuid {
+                match self { $(EventData::$variant(data) => data.user_id,)+ }
+            }
+
+            pub(super) fn to_value(&self) -> serde_json::Result<Value> {
+                match self { $(EventData::$variant(data) => serde_json::to_value(data),)+ }
+            }
+
+            pub(super) fn from_value(event_type: EventType, value: Value) -> serde_json::Result<Self> {
+                Ok(match event_type {
+                    $(EventType::$variant => EventData::$variant(Box::new(serde_json::from_value(value)?)),)+
+                })
+            }
+        }
+
+        $(impl From<$data> for EventData {
+            fn from(data: $data) -> Self {
+                EventData::$variant(Box::new(data))
+            }
+        })+
+    };
+}
+
+catalogue! {
+    /// Somebody booked income or an expense (api -> projector).
+    TransactionCreated(TransactionCreated) = "finance.transaction.created";
+    /// A booking was changed (api -> projector).
+    TransactionUpdated(TransactionUpdated) = "finance.transaction.updated";
+    /// A booking was removed (api -> projector).
+    TransactionDeleted(TransactionDeleted) = "finance.transaction.deleted";
+    /// A budget's threshold of 100 % or more was reached (projector -> notifier).
+    BudgetExceeded(BudgetExceeded) = "finance.budget.exceeded";
+    /// Something worth knowing was found (projector -> notifier).
+    InsightGenerated(InsightGenerated) = "ai.insight.generated";
+    /// An alert was made and delivered (notifier -> api).
+    AlertSent(AlertSent) = "notification.alert.sent";
+}
+
+/// The projector's name as a consumer.
+pub const PROJECTOR: &str = "projector";
+
+/// The notifier's name as a consumer.
+pub const NOTIFIER: &str = "notifier";
+
+/// What the projector hears.
+pub const PROJECTOR_HEARS: &[EventType] = &[
+    EventType::TransactionCreated,
+    EventType::TransactionUpdated,
+    EventType::TransactionDeleted,
+];
+
+/// What the notifier hears.
+pub const NOTIFIER_HEARS: &[EventType] = &[EventType::BudgetExceeded, EventType::InsightGenerated];
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The part of a booking that moves sums: enough to add it to a read model or take it out again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Booking {
+    /// Always above zero; the type tells the direction.
+    pub amount: Amount,
+    /// ISO 4217 code of the wallet's currency.
+    pub currency: Currency,
+    /// Income or expense.
+    #[serde(rename = "type")]
+    pub transaction_type: TransactionType,
+    /// The category's name when the event was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Absent for a booking without a category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_id: Option<Uuid>,
+    /// The wallet that the money went into or came out of.
+    pub wallet_id: Uuid,
+    /// The day of the booking, without hour or zone.
+    pub date: NaiveDate,
+}
+
+impl Booking {
+    /// The amount, read exactly.
+    ///
+    /// # Errors
+    /// The digits do not fit the currency.
+    pub fn money(&self) -> Result<Money, EventError> {
+        self.amount
+            .money(self.currency)
+            .map_err(|error| EventError::Data(error.to_string()))
+    }
+}
+
+/// Data of [`EventType::TransactionCreated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TransactionCreated {
+    /// The transaction.
+    pub transaction_id: Uuid,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// Always above zero; the type tells the direction.
+    pub amount: Amount,
+    /// ISO 4217 code of the wallet's currency.
+    pub currency: Currency,
+    /// Income or expense.
+    #[serde(rename = "type")]
+    pub transaction_type: TransactionType,
+    /// The category's name when the event was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Absent for a booking without a category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_id: Option<Uuid>,
+    /// What the user wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The wallet that the money went into or came out of.
+    pub wallet_id: Uuid,
+    /// The day of the booking, without hour or zone.
+    pub date: NaiveDate,
+    /// When it was recorded.
+    pub timestamp: DateTime<Utc>,
+    /// Version of the row, 1.
+    pub version: i64,
+}
+
+impl TransactionCreated {
+    /// What it adds to the sums.
+    #[must_use]
+    pub fn booking(&self) -> Booking {
+        Booking {
+            amount: self.amount.clone(),
+            currency: self.currency,
+            transaction_type: self.transaction_type,
+            category: self.category.clone(),
+            category_id: self.category_id,
+            wallet_id: self.wallet_id,
+            date: self.date,
+        }
+    }
+}
+
+/// A field's value before and after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// Null where there was none.
+    pub before: Value,
+    /// Null where there is none now.
+    pub after: Value,
+}
+
+/// Data of [`EventType::TransactionUpdated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TransactionUpdated {
+    /// The transaction.
+    pub transaction_id: Uuid,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// Each field that changed.
+    pub changes: BTreeMap<String, Change>,
+    /// What moved sums until now.
+    pub before: Booking,
+    /// What moves them from now on.
+    pub after: Booking,
+    /// Version of the row after the change.
+    pub version: i64,
+    /// When it was changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Data of [`EventType::TransactionDeleted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TransactionDeleted {
+    /// The transaction.
+    pub transaction_id: Uuid,
+    /// Whose it was.
+    pub user_id: Uuid,
+    /// What it had added to the sums.
+    pub before: Booking,
+    /// The last version of the row.
+    pub version: i64,
+    /// When it was removed.
+    pub deleted_at: DateTime<Utc>,
+}
+
+/// Data of [`EventType::BudgetExceeded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetExceeded {
+    /// Whose budget it is.
+    pub user_id: Uuid,
+    /// The budget.
+    pub budget_id: Uuid,
+    /// The budget's name, and so usually its category's.
+    pub category: String,
+    /// The limit of the period.
+    pub budget_amount: Amount,
+    /// What was spent in the period when the threshold was reached.
+    pub actual_amount: Amount,
+    /// ISO 4217 code of both amounts.
+    pub currency: Currency,
+    /// Whole percent above the limit, rounded down.
+    pub percent_over: i64,
+    /// The kind of period.
+    pub period: PeriodKind,
+    /// Its first day.
+    pub period_start: NaiveDate,
+    /// Its last day.
+    pub period_end: NaiveDate,
+    /// The threshold that was reached, in percent.
+    pub threshold: u16,
+    /// The period had already ended: to be recorded, not to be delivered.
+    #[serde(default)]
+    pub historic: bool,
+}
+
+/// The kinds of insight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InsightType {
+    /// A budget is about to break.
+    BudgetWarning,
+}
+
+/// Something that an insight is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RelatedEntity {
+    /// What it is: `budget`.
+    #[serde(rename = "type")]
+    pub entity_type: String,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// Data of [`EventType::InsightGenerated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InsightGenerated {
+    /// The insight.
+    pub insight_id: Uuid,
+    /// Whom it is for.
+    pub user_id: Uuid,
+    /// What kind of insight.
+    pub insight_type: InsightType,
+    /// At most 100 characters.
+    #[schemars(length(max = 100))]
+    pub title: String,
+    /// At most 500 characters.
+    #[schemars(length(max = 500))]
+    pub message: String,
+    /// From 0 to 1; 1 where the figures leave no doubt.
+    #[schemars(schema_with = "confidence_schema")]
+    pub confidence: serde_json::Number,
+    /// What it is about.
+    pub related_entities: Vec<RelatedEntity>,
+    /// When it stops being of interest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// For a budget warning: what was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetReached>,
+    /// The period had already ended: to be recorded, not to be delivered.
+    #[serde(default)]
+    pub historic: bool,
+}
+
+fn confidence_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "number", "minimum": 0, "maximum": 1})
+}
+
+/// The figures behind a budget warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetReached {
+    /// The budget.
+    pub budget_id: Uuid,
+    /// The limit of the period.
+    pub budget_amount: Amount,
+    /// What was spent in the period when the threshold was reached.
+    pub actual_amount: Amount,
+    /// ISO 4217 code of both amounts.
+    pub currency: Currency,
+    /// The period's first day.
+    pub period_start: NaiveDate,
+    /// Its last day.
+    pub period_end: NaiveDate,
+    /// The threshold that was reached, in percent.
+    pub threshold: u16,
+}
+
+/// Ways by which an alert reaches somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The list and the live stream of the application.
+    InApp,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It is where the user can see it.
+    Delivered,
+}
+
+/// Data of [`EventType::AlertSent`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertSent {
+    /// The alert.
+    pub alert_id: Uuid,
+    /// Whom it is for.
+    pub user_id: Uuid,
+    /// How it was delivered.
+    pub channel: Channel,
+    /// The type of the event that it tells of.
+    pub source_event: String,
+    /// The id of that event.
+    pub source_event_id: Uuid,
+    /// When it was delivered.
+    pub delivered_at: DateTime<Utc>,
+    /// What became of it.
+    pub status: DeliveryStatus,
+}

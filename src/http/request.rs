@@ -1,0 +1,260 @@
+//! What surrounds every request: its id and trace, a time limit, one log line, metrics, headers.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use std::future::{Ready, ready};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::Problem;
+use crate::clock::{Clock, Ids};
+use crate::config::Http;
+use crate::events::Cause;
+use crate::telemetry::metrics::names;
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
+
+/// The header of the request's id, in and out.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Characters of a client's request id at the most.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// The request's id and trace.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// The client's `X-Request-Id`, or one that was made.
+    pub request_id: String,
+    /// The id under which the request's events say that they belong together.
+    pub correlation_id: Uuid,
+    /// The span of this request.
+    pub trace: TraceContext,
+}
+
+impl RequestContext {
+    fn of(headers: &HeaderMap, clock: &Clock, ids: &Ids) -> Self {
+        let given = headers
+            .get(X_REQUEST_ID)
+            .and_then(|value| value.to_str().ok())
+            .filter(|id| is_request_id(id));
+        let correlation_id = given
+            .and_then(|id| Uuid::try_parse(id).ok())
+            .unwrap_or_else(|| ids.v7(clock.now()));
+        let request_id = given.map_or_else(|| correlation_id.to_string(), ToOwned::to_owned);
+        let trace = headers
+            .get(TRACEPARENT)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| TraceContext::parse(value.trim()))
+            .map_or_else(
+                || TraceContext {
+                    trace_id: ids.trace_id(),
+                    span_id: ids.span_id(),
+                    sampled: true,
+                },
+                |parent| parent.child(ids.span_id()),
+            );
+        Self {
+            request_id,
+            correlation_id,
+            trace,
+        }
+    }
+
+    /// What the events of this request carry as their cause.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        Cause {
+            correlation_id: self.correlation_id,
+            causation_id: None,
+            trace: self.trace,
+        }
+    }
+}
+
+fn is_request_id(id: &str) -> bool {
+    (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl FromRequest for RequestContext {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(
+            request
+                .extensions()
+                .get::<Self>()
+                .cloned()
+                .ok_or_else(|| Problem::defect("the request has no context")),
+        )
+    }
+}
+
+/// Middleware around every request of the public listener.
+///
+/// # Errors
+/// None: every error is answered here.
+pub async fn surround<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let begun = Instant::now();
+    let clock = request.app_data::<web::Data<Clock>>();
+    let ids = request.app_data::<web::Data<Ids>>();
+    let (Some(clock), Some(ids)) = (clock, ids) else {
+        return Err(Problem::defect("the server has no clock or ids").into());
+    };
+    let context = RequestContext::of(request.headers(), clock, ids);
+    request.extensions_mut().insert(context.clone());
+    let limit = request
+        .app_data::<web::Data<Http>>()
+        .map_or(std::time::Duration::from_secs(60), |http| {
+            http.request_timeout
+        });
+    let http_request = request.request().clone();
+    let span = tracing::info_span!(
+        "request",
+        request_id = context.request_id,
+        trace_id = context.trace.trace_id_hex()
+    );
+    let outcome = tokio::time::timeout(limit, next.call(request).instrument(span)).await;
+    let (http_request, response, problem) = match outcome {
+        Ok(Ok(answered)) => {
+            let (request, response) = answered.into_parts();
+            let (response, problem) = readable(response.map_into_boxed_body(), &context);
+            (request, response, problem)
+        }
+        Ok(Err(error)) => {
+            let (response, problem) = readable(error.error_response(), &context);
+            (http_request, response, problem)
+        }
+        Err(_) => {
+            let problem = Problem::unavailable("the request ran out of time");
+            (
+                http_request,
+                problem.answer(&context.request_id),
+                Some(problem),
+            )
+        }
+    };
+    let response = with_headers(response, &http_request, &context);
+    write_down(
+        &http_request,
+        response.status(),
+        problem.as_ref(),
+        &context,
+        begun,
+    );
+    Ok(ServiceResponse::new(http_request, response))
+}
+
+/// Every error leaves as problem+json, whoever made it.
+fn readable(response: HttpResponse, context: &RequestContext) -> (HttpResponse, Option<Problem>) {
+    let problem = response.extensions().get::<Problem>().cloned();
+    let is_problem = response
+        .headers()
+        .get(actix_web::http::header::CONTENT_TYPE)
+        .is_some_and(|value| value == super::problem::CONTENT_TYPE);
+    let problem = match problem {
+        None if response.status().as_u16() >= 400 && !is_problem => {
+            Some(Problem::of_status(response.status()))
+        }
+        problem => problem,
+    };
+    match problem {
+        Some(problem) => (problem.answer(&context.request_id), Some(problem)),
+        None => (response, None),
+    }
+}
+
+fn with_headers(
+    mut response: HttpResponse,
+    request: &HttpRequest,
+    context: &RequestContext,
+) -> HttpResponse {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Some(extra) = request.extensions().get::<AnswerHeaders>() {
+        for (name, value) in &extra.0 {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    response
+}
+
+/// Headers that something on the way wants on the answer, whatever the answer is.
+#[derive(Debug, Default, Clone)]
+pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
+
+fn write_down(
+    request: &HttpRequest,
+    status: StatusCode,
+    problem: Option<&Problem>,
+    context: &RequestContext,
+    begun: Instant,
+) {
+    let took = begun.elapsed();
+    let route = request
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
+    let method = method_label(request.method().as_str());
+    let status = status.as_u16();
+    metrics::counter!(
+        names::HTTP_REQUESTS_TOTAL,
+        "method" => method, "route" => route.clone(), "status" => status.to_string()
+    )
+    .increment(1);
+    metrics::histogram!(
+        names::HTTP_REQUEST_DURATION_SECONDS,
+        "method" => method, "route" => route.clone()
+    )
+    .record(took);
+    let RequestContext {
+        request_id, trace, ..
+    } = context;
+    let trace_id = trace.trace_id_hex();
+    let duration_ms = took.as_millis();
+    match problem.and_then(Problem::cause) {
+        Some(error) => tracing::error!(
+            request_id,
+            trace_id,
+            method,
+            route,
+            status,
+            duration_ms,
+            error,
+            "request"
+        ),
+        None => tracing::info!(
+            request_id,
+            trace_id,
+            method,
+            route,
+            status,
+            duration_ms,
+            "request"
+        ),
+    }
+}
+
+/// Clients may send any word as a method; a label takes only those of HTTP.
+fn method_label(method: &str) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"];
+    METHODS
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}

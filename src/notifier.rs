@@ -1,0 +1,157 @@
+//! Role `notifier`: turns warnings and insights into alerts, and delivers them.
+//!
+//! It hears the projector from the bus. One unit of work for a batch records the events in the
+//! inbox, writes the alerts and says that they were sent; the streams of the api tail the alerts.
+
+/// Channel: the list and the live stream of the application.
+pub mod in_app;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::bus::{Handler, Heard, Outcome};
+use crate::clock::{Clock, Ids};
+use crate::crash;
+use crate::events::catalogue::{AlertSent, DeliveryStatus};
+use crate::events::{Event, EventType, Source, catalogue};
+use crate::store::alerts::{self, NewAlert};
+use crate::store::users;
+use crate::store::{Store, StoreError, Tx, event_log, inbox};
+use crate::telemetry::metrics::names;
+
+/// The handler of the role.
+#[derive(Debug, Clone)]
+pub struct Notifier {
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+}
+
+impl Notifier {
+    /// A notifier on this database.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, ids: Ids) -> Self {
+        Self { store, clock, ids }
+    }
+}
+
+impl Handler for Notifier {
+    fn consumer(&self) -> &'static str {
+        catalogue::NOTIFIER
+    }
+
+    fn hears(&self) -> &'static [EventType] {
+        catalogue::NOTIFIER_HEARS
+    }
+
+    fn handle(&self, batch: Arc<[Heard]>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+        let unit = Unit {
+            now: self.clock.now(),
+            ids: self.ids.clone(),
+        };
+        async move {
+            let (outcomes, written) = self
+                .store
+                .write(move |tx| async move { unit.notify(&tx, &batch).await })
+                .await?;
+            crash::point("notifier.after_commit_before_ack");
+            for kind in written {
+                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => kind).increment(1);
+            }
+            Ok(outcomes)
+        }
+        .boxed()
+    }
+}
+
+/// One batch, at one moment.
+struct Unit {
+    now: DateTime<Utc>,
+    ids: Ids,
+}
+
+impl Unit {
+    async fn notify(
+        &self,
+        tx: &Tx,
+        batch: &[Heard],
+    ) -> Result<(Vec<Outcome>, Vec<&'static str>), StoreError> {
+        let mut outcomes = self.who_is_told(tx, batch).await?;
+        let accepted: Vec<usize> = (0..batch.len())
+            .filter(|index| outcomes[*index] == Outcome::Duplicate)
+            .collect();
+        let ids: Vec<Uuid> = accepted
+            .iter()
+            .map(|index| batch[*index].event.id)
+            .collect();
+        let mut fresh = inbox::record(tx, catalogue::NOTIFIER, &ids, self.now).await?;
+        let mut alerts = Vec::new();
+        let mut sent = Vec::new();
+        for index in accepted {
+            let event = &batch[index].event;
+            if !fresh.remove(&event.id) {
+                continue;
+            }
+            outcomes[index] = Outcome::Handled;
+            let Some(alert) = in_app::alert(self.ids.v7(self.now), event) else {
+                continue;
+            };
+            if !alert.historic {
+                sent.push(self.sent(event, &alert));
+            }
+            alerts.push(alert);
+        }
+        alerts::write(tx, &alerts, self.now).await?;
+        event_log::append(tx, &sent).await?;
+        crash::point("notifier.before_commit");
+        Ok((outcomes, alerts.iter().map(|alert| alert.kind).collect()))
+    }
+
+    /// Refuses what is for nobody; what may be a duplicate is found out by the inbox.
+    async fn who_is_told(&self, tx: &Tx, batch: &[Heard]) -> Result<Vec<Outcome>, StoreError> {
+        let ids: BTreeSet<Uuid> = batch
+            .iter()
+            .map(|heard| heard.event.data.user_id())
+            .collect();
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let known = users::existing_of_many(&**tx, &ids).await?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for heard in batch {
+            let user_id = heard.event.data.user_id();
+            outcomes.push(if known.iter().any(|user| user.id == user_id) {
+                Outcome::Duplicate
+            } else if users::has_left(&**tx, user_id).await? {
+                Outcome::Handled
+            } else {
+                Outcome::Rejected("the user does not exist".to_owned())
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn sent(&self, cause: &Event, alert: &NewAlert) -> Event {
+        let data = AlertSent {
+            alert_id: alert.id,
+            user_id: alert.user_id,
+            channel: in_app::CHANNEL,
+            source_event: alert.source_event.to_owned(),
+            source_event_id: alert.source_event_id,
+            delivered_at: self.now,
+            status: DeliveryStatus::Delivered,
+        };
+        let cause = cause.as_cause(self.ids.span_id());
+        Event::new(
+            self.ids.v4(),
+            Source::Notifier,
+            alert.id,
+            self.now,
+            cause,
+            data,
+        )
+    }
+}

@@ -1,0 +1,214 @@
+//! Role `projector`: keeps the read models and watches the budgets.
+//!
+//! It hears bookings from the bus. One unit of work for a batch records the events in the inbox,
+//! adds their deltas to the sums, and says what was crossed; the notifier hears that.
+
+/// What a batch of bookings does to the sums and the budgets: pure.
+pub mod fold;
+/// What is said of a crossing.
+pub mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::bus::{Handler, Heard, Outcome};
+use crate::clock::{Clock, Ids};
+use crate::crash;
+use crate::domain::period;
+use crate::events::{Event, EventType, Source, catalogue};
+use crate::store::users::{self, User};
+use crate::store::{Store, StoreError, Tx, budgets, event_log, inbox, read_models};
+use fold::{Crossing, Fold, Movement};
+
+/// The handler of the role.
+#[derive(Debug, Clone)]
+pub struct Projector {
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+}
+
+impl Projector {
+    /// A projector on this database.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, ids: Ids) -> Self {
+        Self { store, clock, ids }
+    }
+}
+
+impl Handler for Projector {
+    fn consumer(&self) -> &'static str {
+        catalogue::PROJECTOR
+    }
+
+    fn hears(&self) -> &'static [EventType] {
+        catalogue::PROJECTOR_HEARS
+    }
+
+    fn handle(&self, batch: Arc<[Heard]>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+        let unit = Unit {
+            now: self.clock.now(),
+            ids: self.ids.clone(),
+        };
+        async move {
+            let outcomes = self
+                .store
+                .write(move |tx| async move { unit.project(&tx, &batch).await })
+                .await?;
+            crash::point("projector.after_commit_before_ack");
+            Ok(outcomes)
+        }
+        .boxed()
+    }
+}
+
+/// One batch, at one moment.
+struct Unit {
+    now: DateTime<Utc>,
+    ids: Ids,
+}
+
+impl Unit {
+    async fn project(&self, tx: &Tx, batch: &[Heard]) -> Result<Vec<Outcome>, StoreError> {
+        let users = self.users_of(tx, batch).await?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut accepted: Vec<(usize, Movement)> = Vec::new();
+        for (index, heard) in batch.iter().enumerate() {
+            let user_id = heard.event.data.user_id();
+            outcomes.push(match Movement::of(&heard.event.data) {
+                Err(error) => Outcome::Rejected(error.to_string()),
+                Ok(_) if users.contains_key(&user_id) => Outcome::Duplicate,
+                Ok(_) if users::has_left(&**tx, user_id).await? => Outcome::Handled,
+                Ok(_) => Outcome::Rejected("the user does not exist".to_owned()),
+            });
+            if let (Some(Outcome::Duplicate), Ok(movement)) =
+                (outcomes.last(), Movement::of(&heard.event.data))
+            {
+                accepted.push((index, movement));
+            }
+        }
+        let ids: Vec<Uuid> = accepted
+            .iter()
+            .map(|(index, _)| batch[*index].event.id)
+            .collect();
+        let mut fresh = inbox::record(tx, catalogue::PROJECTOR, &ids, self.now).await?;
+        accepted.retain(|(index, _)| fresh.remove(&batch[*index].event.id));
+        for (index, _) in &accepted {
+            outcomes[*index] = Outcome::Handled;
+        }
+        self.apply(tx, batch, &users, &accepted).await?;
+        crash::point("projector.before_commit");
+        Ok(outcomes)
+    }
+
+    async fn users_of(&self, tx: &Tx, batch: &[Heard]) -> Result<HashMap<Uuid, User>, StoreError> {
+        let ids: BTreeSet<Uuid> = batch
+            .iter()
+            .map(|heard| heard.event.data.user_id())
+            .collect();
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let users = users::existing_of_many(&**tx, &ids).await?;
+        Ok(users.into_iter().map(|user| (user.id, user)).collect())
+    }
+
+    async fn apply(
+        &self,
+        tx: &Tx,
+        batch: &[Heard],
+        users: &HashMap<Uuid, User>,
+        accepted: &[(usize, Movement)],
+    ) -> Result<(), StoreError> {
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let movements: Vec<&Movement> = accepted.iter().map(|(_, movement)| movement).collect();
+        let owners: BTreeSet<Uuid> = movements.iter().map(|movement| movement.user_id).collect();
+        let owners: Vec<Uuid> = owners.into_iter().collect();
+        let budgets = budgets::of_many_users(&**tx, &owners).await?;
+        let watched = fold::watched(&budgets, &movements);
+        let spent = read_models::spent(tx, &watched).await?;
+        let crossed = read_models::crossed(tx, &watched).await?;
+        let mut fold = Fold::new(&budgets, spent, crossed);
+        for movement in movements {
+            fold.apply(movement)?;
+        }
+        read_models::add(tx, fold.deltas()).await?;
+        read_models::keep_periods(tx, &fold.period_sums(), self.now).await?;
+        let caused: Vec<&Event> = accepted
+            .iter()
+            .map(|(index, _)| &batch[*index].event)
+            .collect();
+        self.say_crossings(tx, users, &caused, fold.crossings())
+            .await?;
+        read_models::reach(tx, &positions(batch, accepted)).await
+    }
+
+    /// Records the crossings, and says those that nobody recorded before.
+    async fn say_crossings(
+        &self,
+        tx: &Tx,
+        users: &HashMap<Uuid, User>,
+        caused: &[&Event],
+        crossings: &[Crossing<'_>],
+    ) -> Result<(), StoreError> {
+        let mut events = Vec::with_capacity(crossings.len());
+        let mut rows = Vec::with_capacity(crossings.len());
+        for crossing in crossings {
+            let event = self.event_of(users, caused[crossing.movement], crossing);
+            rows.push((crossing.key(), crossing.budget.user_id, event.id));
+            events.push(event);
+        }
+        let recorded = read_models::record_crossings(tx, &rows, self.now).await?;
+        let mut new = rows.iter().map(|(key, _, _)| recorded.contains(key));
+        events.retain(|_| new.next().unwrap_or(false));
+        event_log::append(tx, &events).await?;
+        Ok(())
+    }
+
+    fn event_of(
+        &self,
+        users: &HashMap<Uuid, User>,
+        cause: &Event,
+        crossing: &Crossing<'_>,
+    ) -> Event {
+        let today = self.today(users, crossing.budget.user_id);
+        let historic = crossing.period.end < today;
+        let data = words::event_data(crossing, historic, || self.ids.v4());
+        let cause = cause.as_cause(self.ids.span_id());
+        let id = self.ids.v4();
+        Event::new(
+            id,
+            Source::Projector,
+            crossing.budget.id,
+            self.now,
+            cause,
+            data,
+        )
+    }
+
+    fn today(&self, users: &HashMap<Uuid, User>, user_id: Uuid) -> NaiveDate {
+        let zone = users
+            .get(&user_id)
+            .map_or(chrono_tz::UTC, |user| user.time_zone);
+        period::today(self.now, zone)
+    }
+}
+
+fn positions(
+    batch: &[Heard],
+    accepted: &[(usize, Movement)],
+) -> BTreeMap<Uuid, event_log::LogPosition> {
+    let mut positions = BTreeMap::new();
+    for (index, movement) in accepted {
+        if let Some(position) = batch[*index].position {
+            let reached = positions.entry(movement.user_id).or_insert(position);
+            *reached = position.max(*reached);
+        }
+    }
+    positions
+}

@@ -1,0 +1,54 @@
+//! Secrets that are not configured: only the embedded profile makes one up, and keeps it in the
+//! data folder.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
+
+use crate::clock::Ids;
+use crate::config::{Config, SigningKey};
+
+const FILE: &str = "jwt_secret_key";
+const KID: &str = "embedded";
+
+/// Sees to it that there is a key to sign with: the configured one, or the one of the data folder.
+///
+/// # Errors
+/// The data folder cannot be read or written.
+pub fn ensure_signing_key(config: &mut Config, ids: &Ids) -> anyhow::Result<()> {
+    if !config.auth.signing_keys.is_empty() {
+        return Ok(());
+    }
+    let path = config.data_dir.join(FILE);
+    let about = || format!("auth.jwt_secret_key: cannot use {}", path.display());
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path);
+    match made {
+        Ok(mut file) => {
+            let secret = URL_SAFE_NO_PAD.encode(ids.secret());
+            file.write_all(secret.as_bytes()).with_context(about)?;
+            file.sync_all().with_context(about)?;
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(about),
+    }
+    let secret = fs::read_to_string(&path).with_context(about)?;
+    anyhow::ensure!(
+        secret.len() >= 32,
+        "{}: it is too short; delete it to make a new one",
+        about()
+    );
+    config.auth.signing_keys = vec![SigningKey {
+        kid: KID.to_owned(),
+        secret: SecretString::from(secret),
+    }];
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! State in the memory of this process, bounded by count and by age.
+
+use std::time::Duration;
+
+use moka::sync::Cache;
+use uuid::Uuid;
+
+/// How long a handled event is remembered: as long as the bus may deliver it again.
+const PROCESSED_TTL: Duration = Duration::from_secs(604_800);
+
+/// See [`super::State`].
+#[derive(Debug, Clone)]
+pub struct EmbeddedState {
+    processed: Cache<(&'static str, Uuid), ()>,
+}
+
+impl EmbeddedState {
+    pub(super) fn new(entries_max: u64) -> Self {
+        let processed = Cache::builder()
+            .max_capacity(entries_max)
+            .time_to_live(PROCESSED_TTL)
+            .build();
+        Self { processed }
+    }
+
+    pub(super) fn is_processed(&self, consumer: &'static str, event_id: Uuid) -> bool {
+        self.processed.contains_key(&(consumer, event_id))
+    }
+
+    pub(super) fn mark_processed(&self, consumer: &'static str, event_ids: &[Uuid]) {
+        for id in event_ids {
+            self.processed.insert((consumer, *id), ());
+        }
+    }
+}

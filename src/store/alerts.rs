@@ -1,0 +1,255 @@
+//! Alerts: what the notifier has to say to somebody, and how far each stream has read.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::entities::alerts;
+use super::sql::{execute, one, rows};
+use super::{Page, PageRequest, Signal, StoreError, Tx};
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// Its place in the order in which alerts were written: the cursor of streams.
+    pub seq: i64,
+    /// The alert's id.
+    pub id: Uuid,
+    /// Whom it is for.
+    pub user_id: Uuid,
+    /// `budget_warning` or `budget_exceeded`.
+    pub kind: String,
+    /// At most 100 characters.
+    pub title: String,
+    /// At most 500 characters.
+    pub message: String,
+    /// The figures it rests on.
+    pub details: Json,
+    /// The type of the event that it tells of.
+    pub source_event: String,
+    /// The id of that event.
+    pub source_event_id: Uuid,
+    /// The budget that it is about.
+    pub budget_id: Option<Uuid>,
+    /// About a period that had already ended: listed as read, never delivered.
+    pub historic: bool,
+    /// When it was read.
+    pub read_at: Option<DateTime<Utc>>,
+    /// Counts changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<alerts::Model> for Alert {
+    type Error = StoreError;
+
+    fn try_from(row: alerts::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.seq,
+            id: row.id,
+            user_id: row.user_id,
+            kind: row.kind,
+            title: row.title,
+            message: row.message,
+            details: serde_json::from_str(&row.details).map_err(StoreError::defect)?,
+            source_event: row.source_event,
+            source_event_id: row.source_event_id,
+            budget_id: row.budget_id,
+            historic: row.historic,
+            read_at: row.read_at,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// An alert to be written.
+#[derive(Debug, Clone)]
+pub struct NewAlert {
+    /// The alert's id.
+    pub id: Uuid,
+    /// Whom it is for.
+    pub user_id: Uuid,
+    /// `budget_warning` or `budget_exceeded`.
+    pub kind: &'static str,
+    /// At most 100 characters.
+    pub title: String,
+    /// At most 500 characters.
+    pub message: String,
+    /// The figures it rests on.
+    pub details: Json,
+    /// The type of the event that it tells of.
+    pub source_event: &'static str,
+    /// The id of that event.
+    pub source_event_id: Uuid,
+    /// The budget that it is about.
+    pub budget_id: Option<Uuid>,
+    /// About a period that had already ended.
+    pub historic: bool,
+}
+
+/// Writes alerts, in this order; historic ones are read from the start.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn write(tx: &Tx, alerts: &[NewAlert], now: DateTime<Utc>) -> Result<(), StoreError> {
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let mut values: Vec<Value> = Vec::with_capacity(alerts.len() * 14);
+    for alert in alerts {
+        values.extend([
+            alert.id.into(),
+            alert.user_id.into(),
+            alert.kind.into(),
+            alert.title.clone().into(),
+            alert.message.clone().into(),
+            alert.details.to_string().into(),
+            alert.source_event.into(),
+            alert.source_event_id.into(),
+            alert.budget_id.into(),
+            alert.historic.into(),
+            alert.historic.then_some(now).into(),
+            1_i64.into(),
+            now.into(),
+            now.into(),
+        ]);
+    }
+    let text = format!(
+        "INSERT INTO alerts (id, user_id, kind, title, message, details, source_event, source_event_id, \
+         budget_id, historic, read_at, version, created_at, updated_at) VALUES {}",
+        rows(14, alerts.len())
+    );
+    execute(&**tx, text, values).await?;
+    tx.after_commit(Signal::Alerted);
+    Ok(())
+}
+
+/// The user's alerts, newest first.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    unread_only: bool,
+    page: PageRequest<i64>,
+) -> Result<Page<Alert, i64>, StoreError> {
+    let mut query = alerts::Entity::find().filter(alerts::Column::UserId.eq(user_id));
+    if unread_only {
+        query = query.filter(alerts::Column::ReadAt.is_null());
+    }
+    if let Some(before) = page.after {
+        query = query.filter(alerts::Column::Seq.lt(before));
+    }
+    let rows = query
+        .order_by_desc(alerts::Column::Seq)
+        .limit(page.fetch())
+        .all(db)
+        .await?;
+    let alerts = rows
+        .into_iter()
+        .map(Alert::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::cut(alerts, page.limit, |alert| alert.seq))
+}
+
+/// Marks the user's alert as read; a second time changes nothing.
+///
+/// # Errors
+/// No such alert.
+pub async fn read(
+    tx: &Tx,
+    user_id: Uuid,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Alert, StoreError> {
+    execute(
+        &**tx,
+        "UPDATE alerts SET read_at = $3, updated_at = $3, version = version + 1 \
+         WHERE id = $1 AND user_id = $2 AND read_at IS NULL",
+        [id.into(), user_id.into(), now.into()],
+    )
+    .await?;
+    alerts::Entity::find()
+        .filter(alerts::Column::Id.eq(id))
+        .filter(alerts::Column::UserId.eq(user_id))
+        .one(&**tx)
+        .await?
+        .ok_or(StoreError::NotFound("alert"))?
+        .try_into()
+}
+
+/// Marks all of the user's alerts as read; gives how many were not.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn read_all(tx: &Tx, user_id: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = execute(
+        &**tx,
+        "UPDATE alerts SET read_at = $2, updated_at = $2, version = version + 1 \
+         WHERE user_id = $1 AND read_at IS NULL",
+        [user_id.into(), now.into()],
+    )
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Alerts to be streamed after a place, oldest first; historic ones are never streamed.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn to_stream(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<Alert>, StoreError> {
+    let rows = alerts::Entity::find()
+        .filter(alerts::Column::UserId.eq(user_id))
+        .filter(alerts::Column::Seq.gt(after))
+        .filter(alerts::Column::Historic.eq(false))
+        .order_by_asc(alerts::Column::Seq)
+        .limit(limit)
+        .all(db)
+        .await?;
+    rows.into_iter().map(Alert::try_from).collect()
+}
+
+/// The next alerts of everybody after a place, across users: for the one tail of all streams.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn tail_of_all_users(
+    db: &impl ConnectionTrait,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<Alert>, StoreError> {
+    let rows = alerts::Entity::find()
+        .filter(alerts::Column::Seq.gt(after))
+        .order_by_asc(alerts::Column::Seq)
+        .limit(limit)
+        .all(db)
+        .await?;
+    rows.into_iter().map(Alert::try_from).collect()
+}
+
+/// The place of the newest alert of anybody.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn end(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
+    let row = one(db, "SELECT MAX(seq) FROM alerts", []).await?;
+    let seq: Option<i64> = row
+        .map(|row| row.try_get_by_index(0))
+        .transpose()?
+        .flatten();
+    Ok(seq.unwrap_or(0))
+}

@@ -1,0 +1,315 @@
+//! Read models: sums that the projector keeps, so that no answer costs more as a history grows.
+//!
+//! The projector loads what a batch of events touches, folds the events in memory, and writes the
+//! result back: one statement a table a batch.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::{ConnectionTrait, EntityTrait, Value};
+use uuid::Uuid;
+
+use super::budgets::{self, Budget};
+use super::entities::read_model_positions;
+use super::event_log::LogPosition;
+use super::sql::{all, execute, rows};
+use super::{NO_CATEGORY, Signal, StoreError, Tx};
+use crate::domain::money::Currency;
+use crate::domain::period::Period;
+use crate::domain::transaction::TransactionType;
+
+/// A cell of the monthly totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonthlyKey {
+    /// Whose.
+    pub user_id: Uuid,
+    /// In which currency.
+    pub currency: Currency,
+    /// The month's first day.
+    pub month: NaiveDate,
+    /// Income or expense.
+    pub transaction_type: TransactionType,
+    /// In which category.
+    pub category_id: Option<Uuid>,
+    /// In which wallet.
+    pub wallet_id: Uuid,
+}
+
+/// A cell of the days' spending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DailyKey {
+    /// Whose.
+    pub user_id: Uuid,
+    /// In which currency.
+    pub currency: Currency,
+    /// On which day.
+    pub date: NaiveDate,
+    /// In which category.
+    pub category_id: Option<Uuid>,
+}
+
+/// A sum and how many bookings it is of; both may be negative in a delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Total {
+    /// Minor units.
+    pub amount_minor: i64,
+    /// Bookings.
+    pub bookings: i64,
+}
+
+/// Deltas of the sums, by cell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deltas {
+    /// Of the monthly totals.
+    pub monthly: BTreeMap<MonthlyKey, Total>,
+    /// Of the days' spending, in minor units.
+    pub daily: BTreeMap<DailyKey, i64>,
+}
+
+/// A threshold that was reached: a row, and so one alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CrossingKey {
+    /// Of which budget.
+    pub budget_id: Uuid,
+    /// In which period.
+    pub period_start: NaiveDate,
+    /// Which threshold, in percent.
+    pub threshold: u16,
+}
+
+/// Adds the deltas to the sums.
+///
+/// # Errors
+/// A sum would leave the range of amounts.
+pub async fn add(tx: &Tx, deltas: &Deltas) -> Result<(), StoreError> {
+    add_monthly(tx, &deltas.monthly).await?;
+    add_daily(tx, &deltas.daily).await
+}
+
+async fn add_monthly(tx: &Tx, deltas: &BTreeMap<MonthlyKey, Total>) -> Result<(), StoreError> {
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    let mut values: Vec<Value> = Vec::with_capacity(deltas.len() * 8);
+    for (key, total) in deltas {
+        values.extend([
+            key.user_id.into(),
+            key.currency.code().into(),
+            key.month.into(),
+            key.transaction_type.as_str().into(),
+            key.category_id.unwrap_or(NO_CATEGORY).into(),
+            key.wallet_id.into(),
+            total.amount_minor.into(),
+            total.bookings.into(),
+        ]);
+    }
+    let text = format!(
+        "INSERT INTO monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) \
+         VALUES {} ON CONFLICT (user_id, currency, month, type, category_id, wallet_id) DO UPDATE SET \
+         amount_minor = monthly_totals.amount_minor + excluded.amount_minor, \
+         bookings = monthly_totals.bookings + excluded.bookings",
+        rows(8, deltas.len())
+    );
+    execute(&**tx, text, values).await?;
+    Ok(())
+}
+
+async fn add_daily(tx: &Tx, deltas: &BTreeMap<DailyKey, i64>) -> Result<(), StoreError> {
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    let mut values: Vec<Value> = Vec::with_capacity(deltas.len() * 5);
+    for (key, minor) in deltas {
+        values.extend([
+            key.user_id.into(),
+            key.currency.code().into(),
+            key.date.into(),
+            key.category_id.unwrap_or(NO_CATEGORY).into(),
+            (*minor).into(),
+        ]);
+    }
+    let text = format!(
+        "INSERT INTO daily_spending (user_id, currency, date, category_id, amount_minor) VALUES {} \
+         ON CONFLICT (user_id, currency, date, category_id) DO UPDATE SET \
+         amount_minor = daily_spending.amount_minor + excluded.amount_minor",
+        rows(5, deltas.len())
+    );
+    execute(&**tx, text, values).await?;
+    Ok(())
+}
+
+/// What was spent of these budgets in these periods, before the batch.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn spent(
+    tx: &Tx,
+    wanted: &[(&Budget, Period)],
+) -> Result<HashMap<(Uuid, NaiveDate), i64>, StoreError> {
+    let keys: Vec<(Uuid, Period)> = wanted
+        .iter()
+        .map(|(budget, period)| (budget.id, *period))
+        .collect();
+    let mut spent = budgets::kept_periods(&**tx, &keys).await?;
+    for (budget, period) in wanted {
+        if !spent.contains_key(&(budget.id, period.start)) {
+            let minor = budgets::spent_by_days(&**tx, budget, *period).await?;
+            spent.insert((budget.id, period.start), minor);
+        }
+    }
+    Ok(spent)
+}
+
+/// The thresholds of these budgets in these periods that were crossed already.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn crossed(
+    tx: &Tx,
+    wanted: &[(&Budget, Period)],
+) -> Result<HashSet<CrossingKey>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let text = format!(
+        "SELECT budget_id, period_start, threshold FROM budget_crossings \
+         WHERE (budget_id, period_start) IN (VALUES {})",
+        rows(2, wanted.len())
+    );
+    let values = wanted
+        .iter()
+        .flat_map(|(budget, period)| [budget.id.into(), period.start.into()]);
+    let crossed = all(&**tx, text, values).await?;
+    crossed
+        .iter()
+        .map(|row| {
+            let threshold: i16 = row.try_get_by_index(2)?;
+            Ok(CrossingKey {
+                budget_id: row.try_get_by_index(0)?,
+                period_start: row.try_get_by_index(1)?,
+                threshold: u16::try_from(threshold).map_err(StoreError::defect)?,
+            })
+        })
+        .collect()
+}
+
+/// A period with the sum it has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeriodSum {
+    /// Of which budget.
+    pub budget_id: Uuid,
+    /// Whose budget.
+    pub user_id: Uuid,
+    /// The period.
+    pub period: Period,
+    /// Minor units.
+    pub spent_minor: i64,
+}
+
+/// Keeps the sums of periods.
+///
+/// # Errors
+/// A sum would leave the range of amounts.
+pub async fn keep_periods(
+    tx: &Tx,
+    sums: &[PeriodSum],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let mut values: Vec<Value> = Vec::with_capacity(sums.len() * 6);
+    for sum in sums {
+        values.extend([
+            sum.budget_id.into(),
+            sum.period.start.into(),
+            sum.period.end.into(),
+            sum.user_id.into(),
+            sum.spent_minor.into(),
+            now.into(),
+        ]);
+    }
+    let text = format!(
+        "INSERT INTO budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) \
+         VALUES {} ON CONFLICT (budget_id, period_start) DO UPDATE SET \
+         spent_minor = excluded.spent_minor, updated_at = excluded.updated_at",
+        rows(6, sums.len())
+    );
+    execute(&**tx, text, values).await?;
+    Ok(())
+}
+
+/// Records crossings with the event that tells of each; gives those that are new.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn record_crossings(
+    tx: &Tx,
+    crossings: &[(CrossingKey, Uuid, Uuid)],
+    now: DateTime<Utc>,
+) -> Result<HashSet<CrossingKey>, StoreError> {
+    if crossings.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut values: Vec<Value> = Vec::with_capacity(crossings.len() * 6);
+    for (key, user_id, event_id) in crossings {
+        values.extend([
+            key.budget_id.into(),
+            key.period_start.into(),
+            i16::try_from(key.threshold)
+                .map_err(StoreError::defect)?
+                .into(),
+            (*user_id).into(),
+            (*event_id).into(),
+            now.into(),
+        ]);
+    }
+    let text = format!(
+        "INSERT INTO budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) \
+         VALUES {} ON CONFLICT (budget_id, period_start, threshold) DO NOTHING RETURNING event_id",
+        rows(6, crossings.len())
+    );
+    let mut recorded = HashSet::new();
+    for row in all(&**tx, text, values).await? {
+        recorded.insert(row.try_get_by_index::<Uuid>(0)?);
+    }
+    let is_new = |(_, _, event_id): &&(CrossingKey, Uuid, Uuid)| recorded.contains(event_id);
+    Ok(crossings
+        .iter()
+        .filter(is_new)
+        .map(|(key, _, _)| *key)
+        .collect())
+}
+
+/// Notes how far in the log the users' read models have come.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn reach(tx: &Tx, positions: &BTreeMap<Uuid, LogPosition>) -> Result<(), StoreError> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let values = positions
+        .iter()
+        .flat_map(|(user, at)| [(*user).into(), at.get().into()]);
+    let text = format!(
+        "INSERT INTO read_model_positions (user_id, position) VALUES {} \
+         ON CONFLICT (user_id) DO UPDATE SET position = excluded.position \
+         WHERE excluded.position > read_model_positions.position",
+        rows(2, positions.len())
+    );
+    execute(&**tx, text, values).await?;
+    tx.after_commit(Signal::Projected);
+    Ok(())
+}
+
+/// How far in the log the user's read models have come.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn reached(db: &impl ConnectionTrait, user_id: Uuid) -> Result<LogPosition, StoreError> {
+    let row = read_model_positions::Entity::find_by_id(user_id)
+        .one(db)
+        .await?;
+    Ok(LogPosition::from_row(row.map_or(0, |row| row.position)))
+}

@@ -1,0 +1,83 @@
+//! Statements written by hand, for the hot paths and for what a query builder cannot say.
+//!
+//! Placeholders are `$1`, `$2`, …: both databases know them.
+
+use std::fmt::Write as _;
+
+use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, Statement, Value};
+
+/// A statement with its values.
+pub(crate) fn statement(
+    db: &impl ConnectionTrait,
+    text: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), text, values)
+}
+
+/// Runs a statement that gives no rows.
+pub(crate) async fn execute(
+    db: &impl ConnectionTrait,
+    text: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<ExecResult, DbErr> {
+    db.execute_raw(statement(db, text, values)).await
+}
+
+/// The first row, if there is one.
+pub(crate) async fn one(
+    db: &impl ConnectionTrait,
+    text: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<QueryResult>, DbErr> {
+    db.query_one_raw(statement(db, text, values)).await
+}
+
+/// All rows.
+pub(crate) async fn all(
+    db: &impl ConnectionTrait,
+    text: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    db.query_all_raw(statement(db, text, values)).await
+}
+
+/// `($1, $2), ($3, $4), …`: the placeholders of a statement with many rows.
+pub(crate) fn rows(columns: usize, count: usize) -> String {
+    placeholders(count, |text, row| {
+        text.push('(');
+        text.push_str(&list(columns, row * columns + 1));
+        text.push(')');
+    })
+}
+
+/// `$first, $first+1, …`: the placeholders of a list.
+pub(crate) fn list(count: usize, first: usize) -> String {
+    placeholders(count, |text, index| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "${}", first + index);
+    })
+}
+
+fn placeholders(count: usize, mut one: impl FnMut(&mut String, usize)) -> String {
+    let mut text = String::with_capacity(count * 8);
+    for index in 0..count {
+        if index > 0 {
+            text.push_str(", ");
+        }
+        one(&mut text, index);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_count_on() {
+        assert_eq!(rows(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(list(3, 4), "$4, $5, $6");
+        assert_eq!(list(0, 1), "");
+    }
+}

@@ -1,0 +1,54 @@
+//! Opening the embedded database: WAL, one writer, a pool of readers, every commit on the disk.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+
+use super::StoreError;
+use crate::config::Config;
+
+/// Statements that each connection keeps prepared.
+const STATEMENTS_MAX: usize = 256;
+
+/// The connection that writes, and the pool that only reads.
+pub(super) async fn open(
+    config: &Config,
+) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
+    let url = config.database_url();
+    let options = SqliteConnectOptions::from_str(&url)
+        .map_err(|error| StoreError::Busy(format!("database.url: {error}")))?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(config.database.busy_timeout)
+        .statement_cache_capacity(STATEMENTS_MAX);
+    let writes = pool(options.clone(), 1).await?;
+    let reads = pool(
+        options.pragma("query_only", "1"),
+        config.database.read_connections_max,
+    )
+    .await?;
+    Ok((writes, reads))
+}
+
+async fn pool(
+    options: SqliteConnectOptions,
+    connections_max: u32,
+) -> Result<DatabaseConnection, StoreError> {
+    use sea_orm::sqlx::ConnectOptions as _;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .connect_with(options.disable_statement_logging())
+        .await
+        .map_err(|error| StoreError::Busy(format!("cannot open the database: {error}")))?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}

@@ -1,0 +1,503 @@
+//! Bookings. Each function writes the row, the wallet's balance and the event in one unit of work:
+//! there is no way to have one without the others. After the commit the relay takes the event on.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::entities::transactions;
+use super::event_log::{self, LogPosition};
+use super::sql::execute;
+use super::users::check_version;
+use super::{Page, PageRequest, StoreError, Tx, categories, wallets};
+use crate::domain::money::{AmountText, Currency, Money};
+use crate::domain::transaction::TransactionType;
+use crate::events::catalogue::{
+    Booking, Change, TransactionCreated, TransactionDeleted, TransactionUpdated,
+};
+use crate::events::{Cause, Event, EventData, Source};
+
+/// A booking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// The booking's id.
+    pub id: Uuid,
+    /// The wallet that the money went into or came out of.
+    pub wallet_id: Uuid,
+    /// Income or expense.
+    pub transaction_type: TransactionType,
+    /// Above zero, in the wallet's currency.
+    pub amount: Money,
+    /// The day, in the user's calendar.
+    pub date: NaiveDate,
+    /// What it was earned by or spent on.
+    pub category_id: Option<Uuid>,
+    /// What it was.
+    pub description: Option<String>,
+    /// Who was paid, or who paid.
+    pub payee: Option<String>,
+    /// Anything else.
+    pub notes: Option<String>,
+    /// Counts changes.
+    pub version: i64,
+    /// When it was recorded.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Transaction {
+    /// What it moves the wallet's balance by, in minor units.
+    fn signed_minor(&self) -> i64 {
+        self.transaction_type.signed(self.amount.minor())
+    }
+
+    fn booking(&self, category: Option<String>) -> Booking {
+        Booking {
+            amount: self.amount.into(),
+            currency: self.amount.currency(),
+            transaction_type: self.transaction_type,
+            category,
+            category_id: self.category_id,
+            wallet_id: self.wallet_id,
+            date: self.date,
+        }
+    }
+}
+
+impl TryFrom<transactions::Model> for Transaction {
+    type Error = StoreError;
+
+    fn try_from(row: transactions::Model) -> Result<Self, StoreError> {
+        let currency = Currency::parse(&row.currency).map_err(StoreError::defect)?;
+        Ok(Self {
+            id: row.id,
+            wallet_id: row.wallet_id,
+            transaction_type: row.r#type.parse().map_err(StoreError::defect)?,
+            amount: Money::new(row.amount_minor, currency),
+            date: row.date,
+            category_id: row.category_id,
+            description: row.description,
+            payee: row.payee,
+            notes: row.notes,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Who does it, when, and with which event it is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Act {
+    /// Whose books.
+    pub user_id: Uuid,
+    /// When.
+    pub now: DateTime<Utc>,
+    /// The id of the event.
+    pub event_id: Uuid,
+    /// What led to it.
+    pub cause: Cause,
+}
+
+impl Act {
+    async fn say(
+        &self,
+        tx: &Tx,
+        subject: Uuid,
+        data: impl Into<EventData>,
+    ) -> Result<Option<LogPosition>, StoreError> {
+        let event = Event::new(
+            self.event_id,
+            Source::Api,
+            subject,
+            self.now,
+            self.cause,
+            data,
+        );
+        event_log::append(tx, &[event]).await
+    }
+}
+
+/// A booking to be made. The amount is read in the wallet's currency.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The wallet.
+    pub wallet_id: Uuid,
+    /// Income or expense.
+    pub transaction_type: TransactionType,
+    /// As it was written.
+    pub amount: AmountText,
+    /// The day.
+    pub date: NaiveDate,
+    /// The category.
+    pub category_id: Option<Uuid>,
+    /// What it was.
+    pub description: Option<String>,
+    /// Who was paid, or who paid.
+    pub payee: Option<String>,
+    /// Anything else.
+    pub notes: Option<String>,
+}
+
+/// Books it.
+///
+/// # Errors
+/// A wallet or category that is not the user's, an amount that does not fit the wallet's currency.
+pub async fn book(
+    tx: &Tx,
+    act: Act,
+    id: Uuid,
+    draft: Draft,
+) -> Result<(Transaction, Option<LogPosition>), StoreError> {
+    let currency = wallets::currency_for_booking(tx, act.user_id, draft.wallet_id).await?;
+    let category = categories::name_for_booking(tx, act.user_id, draft.category_id).await?;
+    let transaction = Transaction {
+        id,
+        wallet_id: draft.wallet_id,
+        transaction_type: draft.transaction_type,
+        amount: read_amount(&draft.amount, currency)?,
+        date: draft.date,
+        category_id: draft.category_id,
+        description: draft.description,
+        payee: draft.payee,
+        notes: draft.notes,
+        version: 1,
+        created_at: act.now,
+        updated_at: act.now,
+    };
+    insert(tx, act.user_id, &transaction).await?;
+    wallets::move_balance(
+        tx,
+        act.user_id,
+        transaction.wallet_id,
+        transaction.signed_minor(),
+    )
+    .await?;
+    let created = TransactionCreated {
+        transaction_id: id,
+        user_id: act.user_id,
+        amount: transaction.amount.into(),
+        currency,
+        transaction_type: transaction.transaction_type,
+        category,
+        category_id: transaction.category_id,
+        description: transaction.description.clone(),
+        wallet_id: transaction.wallet_id,
+        date: transaction.date,
+        timestamp: act.now,
+        version: transaction.version,
+    };
+    let position = act.say(tx, id, created).await?;
+    Ok((transaction, position))
+}
+
+fn read_amount(text: &AmountText, currency: Currency) -> Result<Money, StoreError> {
+    text.amount(currency)
+        .map_err(|error| StoreError::invalid("amount", error.to_string()))
+}
+
+async fn insert(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
+    execute(
+        &**tx,
+        "INSERT INTO transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, \
+         description, payee, notes, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        [
+            transaction.id.into(),
+            user_id.into(),
+            transaction.wallet_id.into(),
+            transaction.transaction_type.as_str().into(),
+            transaction.amount.minor().into(),
+            transaction.amount.currency().code().into(),
+            transaction.date.into(),
+            transaction.category_id.into(),
+            transaction.description.clone().into(),
+            transaction.payee.clone().into(),
+            transaction.notes.clone().into(),
+            transaction.version.into(),
+            transaction.created_at.into(),
+            transaction.updated_at.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What may change of a booking; what is none stays, `Some(None)` removes.
+#[derive(Debug, Clone, Default)]
+pub struct Amendment {
+    /// The wallet.
+    pub wallet_id: Option<Uuid>,
+    /// Income or expense.
+    pub transaction_type: Option<TransactionType>,
+    /// As it was written.
+    pub amount: Option<AmountText>,
+    /// The day.
+    pub date: Option<NaiveDate>,
+    /// The category.
+    pub category_id: Option<Option<Uuid>>,
+    /// What it was.
+    pub description: Option<Option<String>>,
+    /// Who was paid, or who paid.
+    pub payee: Option<Option<String>>,
+    /// Anything else.
+    pub notes: Option<Option<String>>,
+}
+
+/// Changes a booking, and moves the balances of the wallets by the difference. A change that
+/// changes nothing writes nothing.
+///
+/// # Errors
+/// No such booking, a stale version, and whatever [`book`] refuses.
+pub async fn amend(
+    tx: &Tx,
+    act: Act,
+    id: Uuid,
+    expected: Option<i64>,
+    amendment: Amendment,
+) -> Result<(Transaction, Option<LogPosition>), StoreError> {
+    let before = get(&**tx, act.user_id, id).await?;
+    check_version(expected, before.version)?;
+    let mut after = amended(tx, act.user_id, &before, amendment).await?;
+    let changes = changes(&before, &after);
+    if changes.is_empty() {
+        return Ok((before, None));
+    }
+    after.version += 1;
+    after.updated_at = act.now;
+    update(tx, act.user_id, &after).await?;
+    if before.wallet_id == after.wallet_id {
+        let minor = after.signed_minor() - before.signed_minor();
+        wallets::move_balance(tx, act.user_id, after.wallet_id, minor).await?;
+    } else {
+        wallets::move_balance(tx, act.user_id, before.wallet_id, -before.signed_minor()).await?;
+        wallets::move_balance(tx, act.user_id, after.wallet_id, after.signed_minor()).await?;
+    }
+    let category_before = categories::name_for_booking(tx, act.user_id, before.category_id).await?;
+    let category_after = categories::name_for_booking(tx, act.user_id, after.category_id).await?;
+    let updated = TransactionUpdated {
+        transaction_id: id,
+        user_id: act.user_id,
+        changes,
+        before: before.booking(category_before),
+        after: after.booking(category_after),
+        version: after.version,
+        updated_at: act.now,
+    };
+    let position = act.say(tx, id, updated).await?;
+    Ok((after, position))
+}
+
+async fn amended(
+    tx: &Tx,
+    user_id: Uuid,
+    before: &Transaction,
+    amendment: Amendment,
+) -> Result<Transaction, StoreError> {
+    let mut after = before.clone();
+    let mut currency = before.amount.currency();
+    if let Some(wallet_id) = amendment.wallet_id {
+        currency = wallets::currency_for_booking(tx, user_id, wallet_id).await?;
+        after.wallet_id = wallet_id;
+    }
+    match amendment.amount {
+        Some(text) => after.amount = read_amount(&text, currency)?,
+        None if currency != before.amount.currency() => {
+            let detail =
+                format!("the other wallet is in {currency}: give the amount in {currency}");
+            return Err(StoreError::invalid("amount", detail));
+        }
+        None => {}
+    }
+    after.transaction_type = amendment.transaction_type.unwrap_or(after.transaction_type);
+    after.date = amendment.date.unwrap_or(after.date);
+    after.category_id = amendment.category_id.unwrap_or(after.category_id);
+    after.description = amendment.description.unwrap_or(after.description);
+    after.payee = amendment.payee.unwrap_or(after.payee);
+    after.notes = amendment.notes.unwrap_or(after.notes);
+    Ok(after)
+}
+
+/// Each field that differs, under its name in event data.
+fn changes(before: &Transaction, after: &Transaction) -> BTreeMap<String, Change> {
+    let fields = |transaction: &Transaction| {
+        [
+            ("walletId", json!(transaction.wallet_id)),
+            ("type", json!(transaction.transaction_type)),
+            (
+                "amount",
+                json!(crate::events::Amount::from(transaction.amount)),
+            ),
+            ("currency", json!(transaction.amount.currency())),
+            ("date", json!(transaction.date)),
+            ("categoryId", json!(transaction.category_id)),
+            ("description", json!(transaction.description)),
+            ("payee", json!(transaction.payee)),
+            ("notes", json!(transaction.notes)),
+        ]
+    };
+    let differs = |((name, before), (_, after)): ((&str, Value), (&str, Value))| {
+        (before != after).then(|| (name.to_owned(), Change { before, after }))
+    };
+    fields(before)
+        .into_iter()
+        .zip(fields(after))
+        .filter_map(differs)
+        .collect()
+}
+
+async fn update(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
+    execute(
+        &**tx,
+        "UPDATE transactions SET wallet_id = $3, type = $4, amount_minor = $5, currency = $6, date = $7, \
+         category_id = $8, description = $9, payee = $10, notes = $11, version = $12, updated_at = $13 \
+         WHERE id = $1 AND user_id = $2",
+        [
+            transaction.id.into(),
+            user_id.into(),
+            transaction.wallet_id.into(),
+            transaction.transaction_type.as_str().into(),
+            transaction.amount.minor().into(),
+            transaction.amount.currency().code().into(),
+            transaction.date.into(),
+            transaction.category_id.into(),
+            transaction.description.clone().into(),
+            transaction.payee.clone().into(),
+            transaction.notes.clone().into(),
+            transaction.version.into(),
+            transaction.updated_at.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Removes a booking, and takes it out of the wallet's balance.
+///
+/// # Errors
+/// No such booking, a stale version.
+pub async fn delete(
+    tx: &Tx,
+    act: Act,
+    id: Uuid,
+    expected: Option<i64>,
+) -> Result<Option<LogPosition>, StoreError> {
+    let before = get(&**tx, act.user_id, id).await?;
+    check_version(expected, before.version)?;
+    execute(
+        &**tx,
+        "DELETE FROM transactions WHERE id = $1 AND user_id = $2",
+        [id.into(), act.user_id.into()],
+    )
+    .await?;
+    wallets::move_balance(tx, act.user_id, before.wallet_id, -before.signed_minor()).await?;
+    let category = categories::name_for_booking(tx, act.user_id, before.category_id).await?;
+    let deleted = TransactionDeleted {
+        transaction_id: id,
+        user_id: act.user_id,
+        before: before.booking(category),
+        version: before.version,
+        deleted_at: act.now,
+    };
+    act.say(tx, id, deleted).await
+}
+
+/// The user's booking of this id.
+///
+/// # Errors
+/// There is none.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    id: Uuid,
+) -> Result<Transaction, StoreError> {
+    transactions::Entity::find_by_id(id)
+        .filter(transactions::Column::UserId.eq(user_id))
+        .one(db)
+        .await?
+        .ok_or(StoreError::NotFound("transaction"))?
+        .try_into()
+}
+
+/// Which bookings a list shows; what is none does not filter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In this wallet.
+    pub wallet_id: Option<Uuid>,
+    /// In this category.
+    pub category_id: Option<Uuid>,
+    /// Income or expense.
+    pub transaction_type: Option<TransactionType>,
+    /// On or after this day.
+    pub from: Option<NaiveDate>,
+    /// On or before this day.
+    pub to: Option<NaiveDate>,
+    /// Of at least so many minor units.
+    pub min_minor: Option<i64>,
+    /// Of at most so many minor units.
+    pub max_minor: Option<i64>,
+    /// In this currency.
+    pub currency: Option<Currency>,
+}
+
+/// The key of a list of bookings: the newest day first, on a day the last recorded first.
+pub type ByDate = (NaiveDate, Uuid);
+
+/// The user's bookings, newest first. A page walks one index from where the last one ended.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    filter: &Filter,
+    page: PageRequest<ByDate>,
+) -> Result<Page<Transaction, ByDate>, StoreError> {
+    use transactions::Column;
+    let mut wanted = Condition::all()
+        .add(Column::UserId.eq(user_id))
+        .add_option(filter.wallet_id.map(|id| Column::WalletId.eq(id)))
+        .add_option(filter.category_id.map(|id| Column::CategoryId.eq(id)))
+        .add_option(
+            filter
+                .transaction_type
+                .map(|kind| Column::Type.eq(kind.as_str())),
+        )
+        .add_option(filter.from.map(|day| Column::Date.gte(day)))
+        .add_option(filter.to.map(|day| Column::Date.lte(day)))
+        .add_option(filter.min_minor.map(|minor| Column::AmountMinor.gte(minor)))
+        .add_option(filter.max_minor.map(|minor| Column::AmountMinor.lte(minor)))
+        .add_option(
+            filter
+                .currency
+                .map(|currency| Column::Currency.eq(currency.code())),
+        );
+    if let Some((date, id)) = page.after {
+        // `date <= day` is implied, and lets the database begin in the index where the page begins.
+        wanted = wanted.add(Column::Date.lte(date)).add(
+            Condition::any()
+                .add(Column::Date.lt(date))
+                .add(Column::Id.lt(id)),
+        );
+    }
+    let rows = transactions::Entity::find()
+        .filter(wanted)
+        .order_by_desc(Column::Date)
+        .order_by_desc(Column::Id)
+        .limit(page.fetch())
+        .all(db)
+        .await?;
+    let transactions = rows
+        .into_iter()
+        .map(Transaction::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::cut(transactions, page.limit, |transaction| {
+        (transaction.date, transaction.id)
+    }))
+}

@@ -1,0 +1,204 @@
+//! Users: who they are, their currency and time zone.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::entities::{deleted_users, users};
+use super::sql::{execute, list, statement};
+use super::{StoreError, Tx};
+use crate::domain::money::Currency;
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The user's id.
+    pub id: Uuid,
+    /// Lower case.
+    pub email: String,
+    /// What the user wants to be called.
+    pub name: Option<String>,
+    /// The user's main currency.
+    pub currency: Currency,
+    /// Where the user's days begin and end.
+    pub time_zone: Tz,
+    /// Counts changes.
+    pub version: i64,
+    /// When the user registered.
+    pub created_at: DateTime<Utc>,
+    /// When the user was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<users::Model> for User {
+    type Error = StoreError;
+
+    fn try_from(row: users::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            currency: Currency::parse(&row.currency).map_err(StoreError::defect)?,
+            time_zone: row.time_zone.parse().map_err(StoreError::defect)?,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Registers a user.
+///
+/// # Errors
+/// [`super::Conflict::Email`] when the address is taken.
+pub async fn create(tx: &Tx, user: &User, password_hash: String) -> Result<(), StoreError> {
+    execute(
+        &**tx,
+        "INSERT INTO users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [
+            user.id.into(),
+            user.email.clone().into(),
+            password_hash.into(),
+            user.name.clone().into(),
+            user.currency.code().into(),
+            user.time_zone.name().into(),
+            user.version.into(),
+            user.created_at.into(),
+            user.updated_at.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The user of this id.
+///
+/// # Errors
+/// There is none.
+pub async fn get(db: &impl ConnectionTrait, id: Uuid) -> Result<User, StoreError> {
+    users::Entity::find_by_id(id)
+        .one(db)
+        .await?
+        .ok_or(StoreError::NotFound("user"))?
+        .try_into()
+}
+
+/// The user of this address with the hash of the password, for signing in.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn by_email(
+    db: &impl ConnectionTrait,
+    email: &str,
+) -> Result<Option<(User, String)>, StoreError> {
+    let Some(row) = users::Entity::find()
+        .filter(users::Column::Email.eq(email))
+        .one(db)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let hash = row.password_hash.clone();
+    Ok(Some((row.try_into()?, hash)))
+}
+
+/// What a user may change of themselves; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    /// The main currency.
+    pub currency: Option<Currency>,
+    /// The time zone.
+    pub time_zone: Option<Tz>,
+    /// The name; `Some(None)` removes it.
+    pub name: Option<Option<String>>,
+}
+
+/// Changes the user.
+///
+/// # Errors
+/// [`StoreError::Stale`] when the version is not the expected one.
+pub async fn change(
+    tx: &Tx,
+    id: Uuid,
+    expected: Option<i64>,
+    change: UserChange,
+    now: DateTime<Utc>,
+) -> Result<User, StoreError> {
+    let mut user = get(&**tx, id).await?;
+    check_version(expected, user.version)?;
+    user.currency = change.currency.unwrap_or(user.currency);
+    user.time_zone = change.time_zone.unwrap_or(user.time_zone);
+    user.name = change.name.unwrap_or(user.name);
+    user.version += 1;
+    user.updated_at = now;
+    execute(
+        &**tx,
+        "UPDATE users SET currency = $2, time_zone = $3, name = $4, version = $5, updated_at = $6 WHERE id = $1",
+        [
+            id.into(),
+            user.currency.code().into(),
+            user.time_zone.name().into(),
+            user.name.clone().into(),
+            user.version.into(),
+            now.into(),
+        ],
+    )
+    .await?;
+    Ok(user)
+}
+
+/// Removes a user and all that is theirs; what the bus still carries of them will be skipped.
+///
+/// # Errors
+/// There is no such user.
+pub async fn delete(tx: &Tx, id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let done = execute(&**tx, "DELETE FROM users WHERE id = $1", [id.into()]).await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::NotFound("user"));
+    }
+    execute(
+        &**tx,
+        "INSERT INTO deleted_users (id, deleted_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+        [id.into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Those of the users who exist, across users: for consumers of events.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn existing_of_many(
+    db: &impl ConnectionTrait,
+    ids: &[Uuid],
+) -> Result<Vec<User>, StoreError> {
+    let text = format!("SELECT * FROM users WHERE id IN ({})", list(ids.len(), 1));
+    let values = ids.iter().map(|id| (*id).into());
+    let rows = users::Entity::find()
+        .from_raw_sql(statement(db, text, values))
+        .all(db)
+        .await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Whether somebody of this id has left.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn has_left(db: &impl ConnectionTrait, id: Uuid) -> Result<bool, StoreError> {
+    Ok(deleted_users::Entity::find_by_id(id)
+        .one(db)
+        .await?
+        .is_some())
+}
+
+/// The version that a change was made for must be the current one; none accepts any.
+pub(super) fn check_version(expected: Option<i64>, current: i64) -> Result<(), StoreError> {
+    match expected {
+        Some(version) if version != current => Err(StoreError::Stale { current }),
+        _ => Ok(()),
+    }
+}

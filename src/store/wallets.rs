@@ -1,0 +1,250 @@
+//! Wallets: where the money is. The balance is moved by bookings, in their unit of work.
+//!
+//! `version` counts what people change (name, type, opening balance), not bookings: somebody who
+//! renames a wallet need not race with every purchase.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::entities::wallets;
+use super::sql::{execute, one};
+use super::users::check_version;
+use super::{Page, PageRequest, StoreError, Tx};
+use crate::domain::money::{Currency, Money};
+use crate::domain::wallet::WalletType;
+
+/// A wallet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wallet {
+    /// The wallet's id.
+    pub id: Uuid,
+    /// Unique among the user's wallets.
+    pub name: String,
+    /// What kind of wallet.
+    pub wallet_type: WalletType,
+    /// What was in it before the first booking.
+    pub opening_balance: Money,
+    /// What is in it now.
+    pub balance: Money,
+    /// Counts changes by people.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When people last changed it.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Wallet {
+    /// The currency of the wallet and of all its bookings.
+    #[must_use]
+    pub fn currency(&self) -> Currency {
+        self.balance.currency()
+    }
+}
+
+impl TryFrom<wallets::Model> for Wallet {
+    type Error = StoreError;
+
+    fn try_from(row: wallets::Model) -> Result<Self, StoreError> {
+        let currency = Currency::parse(&row.currency).map_err(StoreError::defect)?;
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            wallet_type: row.r#type.parse().map_err(StoreError::defect)?,
+            opening_balance: Money::new(row.opening_balance_minor, currency),
+            balance: Money::new(row.balance_minor, currency),
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Adds a wallet.
+///
+/// # Errors
+/// [`super::Conflict::WalletName`] when the user has one of this name.
+pub async fn create(tx: &Tx, user_id: Uuid, wallet: &Wallet) -> Result<(), StoreError> {
+    execute(
+        &**tx,
+        "INSERT INTO wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, \
+         version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        [
+            wallet.id.into(),
+            user_id.into(),
+            wallet.name.clone().into(),
+            wallet.wallet_type.as_str().into(),
+            wallet.currency().code().into(),
+            wallet.opening_balance.minor().into(),
+            wallet.balance.minor().into(),
+            wallet.version.into(),
+            wallet.created_at.into(),
+            wallet.updated_at.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The user's wallet of this id.
+///
+/// # Errors
+/// There is none.
+pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<Wallet, StoreError> {
+    wallets::Entity::find_by_id(id)
+        .filter(wallets::Column::UserId.eq(user_id))
+        .one(db)
+        .await?
+        .ok_or(StoreError::NotFound("wallet"))?
+        .try_into()
+}
+
+/// The user's wallets, oldest first.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    page: PageRequest<Uuid>,
+) -> Result<Page<Wallet, Uuid>, StoreError> {
+    let mut query = wallets::Entity::find().filter(wallets::Column::UserId.eq(user_id));
+    if let Some(after) = page.after {
+        query = query.filter(wallets::Column::Id.gt(after));
+    }
+    let rows = query
+        .order_by_asc(wallets::Column::Id)
+        .limit(page.fetch())
+        .all(db)
+        .await?;
+    let wallets = rows
+        .into_iter()
+        .map(Wallet::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::cut(wallets, page.limit, |wallet| wallet.id))
+}
+
+/// What people may change of a wallet; what is none stays.
+#[derive(Debug, Clone)]
+pub struct WalletChange {
+    /// The name.
+    pub name: Option<String>,
+    /// The kind.
+    pub wallet_type: Option<WalletType>,
+    /// The opening balance, as written: read in the wallet's currency. The balance moves with it.
+    pub opening_balance: Option<crate::domain::money::AmountText>,
+}
+
+/// Changes a wallet.
+///
+/// # Errors
+/// No such wallet, a stale version, a name that is taken, an opening balance that does not fit.
+pub async fn change(
+    tx: &Tx,
+    user_id: Uuid,
+    id: Uuid,
+    expected: Option<i64>,
+    change: WalletChange,
+    now: DateTime<Utc>,
+) -> Result<Wallet, StoreError> {
+    let mut wallet = get(&**tx, user_id, id).await?;
+    check_version(expected, wallet.version)?;
+    if let Some(text) = change.opening_balance {
+        let opening = text
+            .balance(wallet.currency())
+            .map_err(|error| StoreError::invalid("opening_balance", error.to_string()))?;
+        let out_of_range = |_| {
+            StoreError::invalid(
+                "opening_balance",
+                "the balance would leave the range of amounts",
+            )
+        };
+        let moved = opening
+            .checked_sub(wallet.opening_balance)
+            .map_err(out_of_range)?;
+        wallet.balance = wallet.balance.checked_add(moved).map_err(out_of_range)?;
+        wallet.opening_balance = opening;
+    }
+    wallet.name = change.name.unwrap_or(wallet.name);
+    wallet.wallet_type = change.wallet_type.unwrap_or(wallet.wallet_type);
+    wallet.version += 1;
+    wallet.updated_at = now;
+    execute(
+        &**tx,
+        "UPDATE wallets SET name = $3, type = $4, opening_balance_minor = $5, balance_minor = $6, \
+         version = $7, updated_at = $8 WHERE id = $1 AND user_id = $2",
+        [
+            id.into(),
+            user_id.into(),
+            wallet.name.clone().into(),
+            wallet.wallet_type.as_str().into(),
+            wallet.opening_balance.minor().into(),
+            wallet.balance.minor().into(),
+            wallet.version.into(),
+            now.into(),
+        ],
+    )
+    .await?;
+    Ok(wallet)
+}
+
+/// Removes a wallet that has no bookings.
+///
+/// # Errors
+/// No such wallet, a stale version, [`super::Conflict::InUse`] when it has bookings.
+pub async fn delete(
+    tx: &Tx,
+    user_id: Uuid,
+    id: Uuid,
+    expected: Option<i64>,
+) -> Result<(), StoreError> {
+    let wallet = get(&**tx, user_id, id).await?;
+    check_version(expected, wallet.version)?;
+    execute(
+        &**tx,
+        "DELETE FROM wallets WHERE id = $1 AND user_id = $2",
+        [id.into(), user_id.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The currency of the user's wallet, for a booking.
+pub(super) async fn currency_for_booking(
+    tx: &Tx,
+    user_id: Uuid,
+    id: Uuid,
+) -> Result<Currency, StoreError> {
+    let row = one(
+        &**tx,
+        "SELECT currency FROM wallets WHERE id = $1 AND user_id = $2",
+        [id.into(), user_id.into()],
+    )
+    .await?
+    .ok_or_else(|| StoreError::invalid("wallet_id", "there is no such wallet"))?;
+    let code: String = row.try_get_by_index(0)?;
+    Currency::parse(&code).map_err(StoreError::defect)
+}
+
+/// Moves the balance of the user's wallet by minor units of its currency.
+pub(super) async fn move_balance(
+    tx: &Tx,
+    user_id: Uuid,
+    id: Uuid,
+    minor: i64,
+) -> Result<(), StoreError> {
+    if minor == 0 {
+        return Ok(());
+    }
+    let done = execute(
+        &**tx,
+        "UPDATE wallets SET balance_minor = balance_minor + $3 WHERE id = $1 AND user_id = $2",
+        [id.into(), user_id.into(), minor.into()],
+    )
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::NotFound("wallet"));
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! The single writer: combines units of work that wait into one commit.
+//!
+//! A commit costs a flush to the disk; the statements before it cost little. So the writer takes
+//! what is waiting, runs each unit behind a savepoint, and commits them together. Each unit gets
+//! its own verdict, and only after the commit.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{Signal, Signals, StoreError};
+use crate::config::Database;
+use crate::telemetry::metrics::handles::WriterMetrics;
+
+/// An open unit of work. What is done through it is committed together or not at all.
+#[derive(Debug, Clone)]
+pub struct Tx {
+    db: Arc<DatabaseTransaction>,
+    signals: Arc<AtomicU8>,
+}
+
+impl Tx {
+    /// Wakes whom it concerns, after the commit.
+    pub(super) fn after_commit(&self, signal: Signal) {
+        self.signals.fetch_or(signal as u8, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &Self::Target {
+        &self.db
+    }
+}
+
+/// The queue in front of the writer.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    wait_max: Duration,
+}
+
+impl Writer {
+    /// Starts the writer on its connection.
+    pub(super) fn start(
+        db: DatabaseConnection,
+        signals: Arc<Signals>,
+        config: &Database,
+    ) -> (Self, JoinHandle<()>) {
+        let (queue, jobs) = mpsc::channel(config.write_queue_max);
+        let task = tokio::spawn(run(db, jobs, signals, config.write_batch_max));
+        (
+            Self {
+                queue,
+                wait_max: config.busy_timeout,
+            },
+            task,
+        )
+    }
+
+    pub(super) async fn write<T, F, U>(&self, unit: U) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        U: FnOnce(Tx) -> F + Send + 'static,
+    {
+        let (reply, verdict) = oneshot::channel();
+        let job = Box::new(UnitJob {
+            unit: Some(unit),
+            outcome: None,
+            reply,
+        });
+        tokio::time::timeout(self.wait_max, self.queue.send(job))
+            .await
+            .map_err(|_| StoreError::Busy("too many writes are waiting".to_owned()))?
+            .map_err(|_| StoreError::Busy("the writer has stopped".to_owned()))?;
+        verdict
+            .await
+            .map_err(|_| StoreError::Busy("the writer has stopped".to_owned()))?
+    }
+}
+
+/// A unit of work with whoever waits for it.
+trait Job: Send {
+    fn run(&mut self, tx: Tx) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn settle(self: Box<Self>, commit: Result<(), StoreError>);
+}
+
+struct UnitJob<T, U> {
+    unit: Option<U>,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F, U> Job for UnitJob<T, U>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    U: FnOnce(Tx) -> F + Send + 'static,
+{
+    fn run(&mut self, tx: Tx) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let Some(unit) = self.unit.take() else {
+                return Ok(());
+            };
+            let outcome = unit(tx).await;
+            let verdict = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
+            self.outcome = Some(outcome);
+            verdict
+        })
+    }
+
+    fn settle(self: Box<Self>, commit: Result<(), StoreError>) {
+        let verdict = match (self.outcome, commit) {
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (Some(outcome), Ok(())) => outcome,
+            (None, Ok(())) => Err(StoreError::defect("a unit was settled before it ran")),
+        };
+        // Nobody is waiting any more when the client has gone: the commit stands all the same.
+        let _ = self.reply.send(verdict);
+    }
+}
+
+async fn run(
+    db: DatabaseConnection,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    signals: Arc<Signals>,
+    batch_max: usize,
+) {
+    let metrics = WriterMetrics::new();
+    let mut batch = Vec::with_capacity(batch_max);
+    while jobs.recv_many(&mut batch, batch_max).await > 0 {
+        metrics.queue_depth(jobs.len() as u64);
+        let begun = Instant::now();
+        let bits = Arc::new(AtomicU8::new(0));
+        let commit = commit_together(&db, &mut batch, &bits).await;
+        metrics.committed(batch.len() as u64, begun.elapsed());
+        if commit.is_ok() {
+            signals.send(bits.load(Ordering::Relaxed));
+        }
+        for job in batch.drain(..) {
+            job.settle(commit.clone());
+        }
+    }
+}
+
+async fn commit_together(
+    db: &DatabaseConnection,
+    batch: &mut [Box<dyn Job>],
+    bits: &Arc<AtomicU8>,
+) -> Result<(), StoreError> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let tx = Arc::new(db.begin_with_options(options).await?);
+    match run_each(&tx, batch, bits).await {
+        Ok(()) => Ok(owned(tx)?.commit().await?),
+        Err(error) => {
+            // What failed is what the callers are told; the rollback of a lost connection is moot.
+            if let Ok(tx) = owned(tx) {
+                let _ = tx.rollback().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Runs the units one after another; those that fail undo what is theirs. An error ends the batch:
+/// after a full disk or a lost file SQLite may have rolled back everything by itself.
+async fn run_each(
+    tx: &Arc<DatabaseTransaction>,
+    batch: &mut [Box<dyn Job>],
+    bits: &Arc<AtomicU8>,
+) -> Result<(), StoreError> {
+    let alone = batch.len() == 1;
+    for job in batch.iter_mut() {
+        if !alone {
+            tx.execute_unprepared("SAVEPOINT unit").await?;
+        }
+        let signals = Arc::new(AtomicU8::new(0));
+        let verdict = job
+            .run(Tx {
+                db: Arc::clone(tx),
+                signals: Arc::clone(&signals),
+            })
+            .await;
+        match verdict {
+            Ok(()) => {
+                bits.fetch_or(signals.load(Ordering::Relaxed), Ordering::Relaxed);
+                if !alone {
+                    tx.execute_unprepared("RELEASE unit").await?;
+                }
+            }
+            Err(error @ StoreError::Busy(_)) => return Err(error),
+            Err(error) if alone => return Err(error),
+            Err(_) => {
+                tx.execute_unprepared("ROLLBACK TO unit").await?;
+                tx.execute_unprepared("RELEASE unit").await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Units own their handle only while they run.
+fn owned(tx: Arc<DatabaseTransaction>) -> Result<DatabaseTransaction, StoreError> {
+    Arc::try_unwrap(tx).map_err(|_| StoreError::defect("a unit of work kept its transaction"))
+}

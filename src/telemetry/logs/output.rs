@@ -1,0 +1,199 @@
+//! Where log lines go: a bounded queue with a thread of its own that writes them out.
+//!
+//! Comes after the formatting of a line and before stdout or stderr. A full queue drops lines and
+//! counts them; a broken output loses them. Neither stops the process, which can do its work
+//! without a reader of its log.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::telemetry::metrics::names;
+
+/// The most bytes waiting to be written.
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The way to the writing thread. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Output(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    writing: bool,
+}
+
+impl Output {
+    /// Starts the thread that writes to `sink` for the rest of the process's life.
+    pub(super) fn start(sink: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let output = Self(Arc::clone(&shared));
+        thread::Builder::new()
+            .name("log-output".to_owned())
+            .spawn(move || shared.write_to(sink))?;
+        Ok(output)
+    }
+
+    /// Puts `line`, with its line feed, in the queue; drops it if the queue is full. Never waits
+    /// for the sink.
+    pub(super) fn push(&self, line: Vec<u8>) {
+        let mut queue = self.0.lock();
+        if queue.bytes.saturating_add(line.len()) > QUEUE_BYTES {
+            drop(queue);
+            metrics::counter!(names::LOG_LINES_DROPPED_TOTAL).increment(1);
+            return;
+        }
+        queue.bytes += line.len();
+        queue.lines.push_back(line);
+        self.0.filled.notify_one();
+    }
+
+    /// Waits until all lines pushed so far are written, at most for `limit`; whether they were.
+    pub(super) fn flush(&self, limit: Duration) -> bool {
+        let busy = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
+        let waited = self
+            .0
+            .written
+            .wait_timeout_while(self.0.lock(), limit, busy);
+        let (_queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        !timeout.timed_out()
+    }
+}
+
+/// One call is one line: that is how the readable format writes.
+impl Write for Output {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn write_to(&self, mut sink: impl Write) {
+        loop {
+            for line in self.next_lines() {
+                // There is nowhere left to tell of a failure to write the log.
+                let _ = sink.write_all(&line);
+            }
+            let _ = sink.flush();
+            self.lock().writing = false;
+            self.written.notify_all();
+        }
+    }
+
+    /// Waits for lines and takes all there are.
+    fn next_lines(&self) -> VecDeque<Vec<u8>> {
+        let waited = self
+            .filled
+            .wait_while(self.lock(), |queue| queue.lines.is_empty());
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.writing = true;
+        queue.bytes = 0;
+        mem::take(&mut queue.lines)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// Hands every write to the test, and waits in each until the test lets it go on.
+    struct Stalling {
+        written: mpsc::Sender<Vec<u8>>,
+        go_on: mpsc::Receiver<()>,
+    }
+
+    impl Write for Stalling {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.written
+                .send(bytes.to_vec())
+                .map_err(io::Error::other)?;
+            self.go_on.recv().map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    fn stalling() -> (Output, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
+        let (written, lines) = mpsc::channel();
+        let (release, go_on) = mpsc::channel();
+        (
+            Output::start(Stalling { written, go_on }).unwrap(),
+            lines,
+            release,
+        )
+    }
+
+    #[test]
+    fn lines_are_written_in_order_and_flush_waits_for_them() {
+        let (output, lines, release) = stalling();
+        for line in ["one\n", "two\n", "three\n"] {
+            output.push(line.as_bytes().to_vec());
+            release.send(()).unwrap();
+        }
+        assert!(output.flush(LONG));
+        let written: Vec<u8> = lines.try_iter().flatten().collect();
+        assert_eq!(written, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn a_stalled_reader_costs_lines_but_never_holds_up_the_caller() {
+        let (output, lines, release) = stalling();
+        output.push(b"held\n".to_vec());
+        lines.recv_timeout(LONG).unwrap();
+        for _ in 0..5 {
+            output.push(vec![b'x'; QUEUE_BYTES / 4]);
+        }
+        assert!(!output.flush(Duration::from_millis(1)));
+        assert_eq!(output.0.lock().lines.len(), 4, "the fifth line did not fit");
+        drop(release);
+        assert!(output.flush(LONG));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_survived() {
+        let output = Output::start(Broken).unwrap();
+        output.push(b"lost\n".to_vec());
+        assert!(output.flush(LONG));
+        output.push(b"lost too\n".to_vec());
+        assert!(output.flush(LONG));
+    }
+}

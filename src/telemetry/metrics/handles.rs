@@ -1,0 +1,201 @@
+//! The metrics of the busiest parts, looked up once: recording is then an atomic operation, not a
+//! search by name.
+//!
+//! Make one when the part is made, after [`install`](super::install): one made earlier records
+//! nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use super::names;
+
+/// What the relay counts.
+#[derive(Clone)]
+pub struct RelayMetrics {
+    batches: Counter,
+    published: Counter,
+    failures: Counter,
+    unpublished: Gauge,
+}
+
+impl RelayMetrics {
+    /// Looks the metrics up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            batches: counter!(names::RELAY_BATCHES_TOTAL),
+            published: counter!(names::RELAY_PUBLISHED_EVENTS_TOTAL),
+            failures: counter!(names::RELAY_FAILURES_TOTAL),
+            unpublished: gauge!(names::RELAY_UNPUBLISHED_EVENTS),
+        }
+    }
+
+    /// A batch of `events` was published.
+    pub fn published(&self, events: u64) {
+        self.batches.increment(1);
+        self.published.increment(events);
+    }
+
+    /// An attempt to publish failed.
+    pub fn failed(&self) {
+        self.failures.increment(1);
+    }
+
+    /// So many events wait to be published now.
+    pub fn unpublished(&self, events: u64) {
+        self.unpublished.set(level(events));
+    }
+}
+
+impl Default for RelayMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What one consumer counts.
+#[derive(Clone)]
+pub struct ConsumerMetrics {
+    consumer: &'static str,
+    duplicates: Counter,
+    rejected: Counter,
+    retries: Counter,
+    batch_duration: Histogram,
+    lag: Gauge,
+}
+
+impl ConsumerMetrics {
+    /// Looks the metrics of `consumer` up.
+    #[must_use]
+    pub fn new(consumer: &'static str) -> Self {
+        Self {
+            consumer,
+            duplicates: counter!(names::CONSUMER_DUPLICATES_TOTAL, "consumer" => consumer),
+            rejected: counter!(names::CONSUMER_REJECTED_TOTAL, "consumer" => consumer),
+            retries: counter!(names::CONSUMER_RETRIES_TOTAL, "consumer" => consumer),
+            batch_duration: histogram!(names::CONSUMER_BATCH_DURATION_SECONDS, "consumer" => consumer),
+            lag: gauge!(names::CONSUMER_LAG_EVENTS, "consumer" => consumer),
+        }
+    }
+
+    /// An event of a type of the catalogue was handled. Looked up each time, as the type is known
+    /// only then.
+    pub fn handled(&self, event_type: &'static str) {
+        counter!(names::CONSUMER_EVENTS_HANDLED_TOTAL, "consumer" => self.consumer, "type" => event_type).increment(1);
+    }
+
+    /// An event was skipped: it had been handled before.
+    pub fn duplicate(&self) {
+        self.duplicates.increment(1);
+    }
+
+    /// An event can never be handled.
+    pub fn rejected(&self) {
+        self.rejected.increment(1);
+    }
+
+    /// An attempt failed and is made again.
+    pub fn retried(&self) {
+        self.retries.increment(1);
+    }
+
+    /// A batch was handled in `took`.
+    pub fn batch(&self, took: Duration) {
+        self.batch_duration.record(took);
+    }
+
+    /// So many published events wait to be handled now.
+    pub fn lag(&self, events: u64) {
+        self.lag.set(level(events));
+    }
+}
+
+/// What the database's writer counts.
+#[derive(Clone)]
+pub struct WriterMetrics {
+    batch_units: Histogram,
+    commit_duration: Histogram,
+    queue_depth: Gauge,
+}
+
+impl WriterMetrics {
+    /// Looks the metrics up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            batch_units: histogram!(names::DB_WRITE_BATCH_UNITS),
+            commit_duration: histogram!(names::DB_COMMIT_DURATION_SECONDS),
+            queue_depth: gauge!(names::DB_WRITE_QUEUE_DEPTH),
+        }
+    }
+
+    /// A batch of so many units of work was committed, which took `took`.
+    pub fn committed(&self, units: u64, took: Duration) {
+        self.batch_units.record(level(units));
+        self.commit_duration.record(took);
+    }
+
+    /// So many units of work wait for the writer now.
+    pub fn queue_depth(&self, units: u64) {
+        self.queue_depth.set(level(units));
+    }
+}
+
+impl Default for WriterMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Samples are floating point; beyond four billion a level says no more than "too many".
+fn level(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+macro_rules! opaque_debug {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+opaque_debug!(RelayMetrics, ConsumerMetrics, WriterMetrics);
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_happens_is_recorded_under_its_name() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let relay = RelayMetrics::new();
+            relay.published(5);
+            relay.failed();
+            relay.unpublished(u64::MAX);
+            let consumer = ConsumerMetrics::new("projector");
+            consumer.handled("account.opened");
+            consumer.lag(2);
+            WriterMetrics::new().queue_depth(4);
+        });
+        let text = handle.render();
+        for line in [
+            "wealth_relay_batches_total 1",
+            "wealth_relay_published_events_total 5",
+            "wealth_relay_failures_total 1",
+            "wealth_relay_unpublished_events 4294967295",
+            "wealth_consumer_events_handled_total{consumer=\"projector\",type=\"account.opened\"} 1",
+            "wealth_consumer_lag_events{consumer=\"projector\"} 2",
+            "wealth_db_write_queue_depth 4",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
+    }
+}

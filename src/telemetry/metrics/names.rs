@@ -1,0 +1,224 @@
+//! Every metric of the product: its name, type, unit, labels and meaning. A name that is not here
+//! does not exist.
+//!
+//! Names follow Prometheus' conventions: base units, counters end in `_total`, histograms in what
+//! they count. Labels take few values, all known to the code; nothing of a user's ever becomes one.
+
+use metrics::Unit;
+
+/// What a metric is, and for a histogram the upper bounds of its buckets, rising, in the metric's
+/// unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only rises; starts at zero with the process.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// A distribution.
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    /// The type's name in Prometheus' text format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// One metric of the product.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// Its full name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// What one of it is.
+    pub unit: Unit,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says, in one line.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// Whether it is read from the operating system at each scrape, not recorded as things happen.
+    #[must_use]
+    pub fn read_at_scrape(&self) -> bool {
+        self.name.starts_with("process_")
+    }
+}
+
+/// An answer to a request: from a cache hit to the limit of patience.
+const REQUEST_SECONDS: Kind = Kind::Histogram(&[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+]);
+/// Work on the database: from a commit to memory to a disk in trouble.
+const STORE_SECONDS: Kind = Kind::Histogram(&[
+    0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+]);
+/// Sizes that double.
+const SIZES: Kind = Kind::Histogram(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]);
+
+/// Makes of each line a constant with the metric's name and an entry in the catalogue, so that
+/// neither can lack the other.
+macro_rules! catalogue {
+    ($($constant:ident = $name:literal, $kind:expr, $unit:ident, [$($label:literal),*], $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)*
+
+        /// Every metric of the product, in the order of this file.
+        pub const CATALOGUE: &[Metric] = &[$(Metric {
+            name: $constant,
+            kind: $kind,
+            unit: Unit::$unit,
+            labels: &[$($label),*],
+            help: $help,
+        }),*];
+    };
+}
+
+catalogue! {
+    // The HTTP interface. `route` is the pattern (`/accounts/{id}`), never the path.
+    HTTP_REQUESTS_TOTAL = "wealth_http_requests_total",
+        Kind::Counter, Count, ["method", "route", "status"], "HTTP requests answered";
+    HTTP_REQUEST_DURATION_SECONDS = "wealth_http_request_duration_seconds",
+        REQUEST_SECONDS, Seconds, ["method", "route"], "Time from a request's head to its answer's head";
+    STREAMS_OPEN = "wealth_streams_open",
+        Kind::Gauge, Count, [], "Event streams open to clients";
+    RATE_LIMITED_TOTAL = "wealth_rate_limited_total",
+        Kind::Counter, Count, [], "Requests refused because the caller sent too many";
+    SIGN_IN_TOTAL = "wealth_sign_in_total",
+        Kind::Counter, Count, ["outcome"], "Attempts to sign in";
+
+    // The database and the event log.
+    LOG_EVENTS_APPENDED_TOTAL = "wealth_log_events_appended_total",
+        Kind::Counter, Count, ["type"], "Events appended to the event log";
+    DB_WRITE_BATCH_UNITS = "wealth_db_write_batch_units",
+        SIZES, Count, [], "Units of work committed together";
+    DB_COMMIT_DURATION_SECONDS = "wealth_db_commit_duration_seconds",
+        STORE_SECONDS, Seconds, [], "Time to commit a batch of units of work";
+    DB_WRITE_QUEUE_DEPTH = "wealth_db_write_queue_depth",
+        Kind::Gauge, Count, [], "Units of work waiting for the writer";
+
+    // The relay, from the event log to the bus.
+    RELAY_BATCHES_TOTAL = "wealth_relay_batches_total",
+        Kind::Counter, Count, [], "Batches of events published";
+    RELAY_PUBLISHED_EVENTS_TOTAL = "wealth_relay_published_events_total",
+        Kind::Counter, Count, [], "Events published";
+    RELAY_FAILURES_TOTAL = "wealth_relay_failures_total",
+        Kind::Counter, Count, [], "Attempts to publish a batch that failed";
+    RELAY_UNPUBLISHED_EVENTS = "wealth_relay_unpublished_events",
+        Kind::Gauge, Count, [], "Events in the log that are not published yet";
+
+    // The consumers, from the bus on.
+    CONSUMER_EVENTS_HANDLED_TOTAL = "wealth_consumer_events_handled_total",
+        Kind::Counter, Count, ["consumer", "type"], "Events handled to the end";
+    CONSUMER_DUPLICATES_TOTAL = "wealth_consumer_duplicates_total",
+        Kind::Counter, Count, ["consumer"], "Events skipped because they were handled before";
+    CONSUMER_REJECTED_TOTAL = "wealth_consumer_rejected_total",
+        Kind::Counter, Count, ["consumer"], "Events that can never be handled";
+    CONSUMER_RETRIES_TOTAL = "wealth_consumer_retries_total",
+        Kind::Counter, Count, ["consumer"], "Attempts to handle an event that failed and were made again";
+    CONSUMER_BATCH_DURATION_SECONDS = "wealth_consumer_batch_duration_seconds",
+        STORE_SECONDS, Seconds, ["consumer"], "Time to handle a batch of events";
+    CONSUMER_LAG_EVENTS = "wealth_consumer_lag_events",
+        Kind::Gauge, Count, ["consumer"], "Events published that the consumer has not handled yet";
+    DEAD_LETTERS_TOTAL = "wealth_dead_letters_total",
+        Kind::Counter, Count, ["topic"], "Events set aside for a person to look at";
+
+    // Alerts.
+    ALERTS_CREATED_TOTAL = "wealth_alerts_created_total",
+        Kind::Counter, Count, ["kind"], "Alerts created";
+    ALERTS_DELIVERED_TOTAL = "wealth_alerts_delivered_total",
+        Kind::Counter, Count, [], "Alerts delivered to a client";
+
+    // The process.
+    LOG_LINES_DROPPED_TOTAL = "wealth_log_lines_dropped_total",
+        Kind::Counter, Count, [], "Lines of the process's own log dropped because nothing read them";
+    BUILD_INFO = "wealth_build_info",
+        Kind::Gauge, Count, ["version"], "Always 1; the label tells what is running";
+    PROCESS_START_TIME_SECONDS = "process_start_time_seconds",
+        Kind::Gauge, Seconds, [], "When the process started, in seconds since 1970";
+    PROCESS_CPU_SECONDS_TOTAL = "process_cpu_seconds_total",
+        Kind::Counter, Seconds, [], "Processor time used, by the program and by the system for it";
+    PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes",
+        Kind::Gauge, Bytes, [], "Memory held in RAM";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn is_snake_case(name: &str) -> bool {
+        name.split('_').all(|word| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
+    }
+
+    #[test]
+    fn names_are_distinct_and_begin_with_their_owner() {
+        let mut seen = HashSet::new();
+        for Metric {
+            name, labels, help, ..
+        } in CATALOGUE
+        {
+            assert!(seen.insert(name), "{name} is there twice");
+            assert!(is_snake_case(name), "{name}");
+            assert!(
+                name.starts_with("wealth_") || name.starts_with("process_"),
+                "{name}"
+            );
+            assert!(
+                labels.iter().all(|label| is_snake_case(label)),
+                "{name}: {labels:?}"
+            );
+            // The text format would need a backslash or a line feed escaped.
+            assert!(
+                !help.is_empty() && !help.contains(['\\', '\n']),
+                "{name}: {help}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_end_as_their_type_and_unit_ask() {
+        for Metric {
+            name, kind, unit, ..
+        } in CATALOGUE
+        {
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            let base = name.trim_end_matches("_total");
+            assert_eq!(base.ends_with("_seconds"), *unit == Unit::Seconds, "{name}");
+            assert_eq!(base.ends_with("_bytes"), *unit == Unit::Bytes, "{name}");
+            if matches!(kind, Kind::Histogram(_)) {
+                assert!(
+                    ["_seconds", "_bytes", "_units"]
+                        .iter()
+                        .any(|end| name.ends_with(end)),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_histogram_has_rising_buckets() {
+        for Metric { name, kind, .. } in CATALOGUE {
+            if let Kind::Histogram(buckets) = kind {
+                assert!(
+                    !buckets.is_empty() && buckets.is_sorted_by(|a, b| a < b),
+                    "{name}: {buckets:?}"
+                );
+            }
+        }
+    }
+}
