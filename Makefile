@@ -1,16 +1,14 @@
 # What one does with this project. `make` lists it.
 
-include .ci/tools.env
-
 CARGO   ?= cargo
 # dev or release
-PROFILE ?= dev
+PROFILE  = dev
 # Of the running server, for `make demo`.
-URL     ?= http://127.0.0.1:8080
+URL      = http://127.0.0.1:8080
 # More arguments for `make run`, `make demo` and `make test`.
-ARGS    ?=
+ARGS     =
 # Bookings for `make real-input`.
-CSV     ?=
+CSV      =
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
 binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-companion)

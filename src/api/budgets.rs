@@ -19,7 +19,7 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::period::{self, PeriodKind};
 use crate::domain::text::check_text;
 use crate::http::cursor;
-use crate::http::etag::{self, IfMatch};
+use crate::http::etag::IfMatch;
 use crate::http::{Body, Checks, Problem, Query};
 use crate::store::StoreError;
 use crate::store::budgets::{self, Budget, BudgetChange, Standing};

@@ -8,8 +8,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::error::InternalError;
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use std::future::{Ready, ready};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -100,7 +101,7 @@ impl FromRequest for RequestContext {
 /// Middleware around every request of the public listener.
 ///
 /// # Errors
-/// None: every error is answered here.
+/// A request that ran out of time: the error carries the whole answer.
 pub async fn surround<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -108,52 +109,44 @@ pub async fn surround<B: MessageBody + 'static>(
     let begun = Instant::now();
     let clock = request.app_data::<web::Data<Clock>>();
     let ids = request.app_data::<web::Data<Ids>>();
-    let (Some(clock), Some(ids)) = (clock, ids) else {
-        return Err(Problem::defect("the server has no clock or ids").into());
+    let http = request.app_data::<web::Data<Http>>();
+    let (Some(clock), Some(ids), Some(http)) = (clock, ids, http) else {
+        return Err(Problem::defect("the server lacks a part").into());
     };
     let context = RequestContext::of(request.headers(), clock, ids);
     request.extensions_mut().insert(context.clone());
-    let limit = request
-        .app_data::<web::Data<Http>>()
-        .map_or(std::time::Duration::from_secs(60), |http| {
-            http.request_timeout
-        });
-    let http_request = request.request().clone();
+    let limit = http.request_timeout;
+    let method = method_label(request.method().as_str());
     let span = tracing::info_span!(
         "request",
         request_id = context.request_id,
         trace_id = context.trace.trace_id_hex()
     );
-    let outcome = tokio::time::timeout(limit, next.call(request).instrument(span)).await;
-    let (http_request, response, problem) = match outcome {
+    let answered = tokio::time::timeout(limit, next.call(request).instrument(span)).await;
+    let failed = match answered {
         Ok(Ok(answered)) => {
             let (request, response) = answered.into_parts();
             let (response, problem) = readable(response.map_into_boxed_body(), &context);
-            (request, response, problem)
+            let extra = request.extensions().get::<AnswerHeaders>().cloned();
+            let response = with_headers(response, &context, extra);
+            let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+            Line { method, route, status: response.status(), begun }
+                .write(&context, problem.as_ref());
+            return Ok(ServiceResponse::new(request, response));
         }
-        Ok(Err(error)) => {
-            let (response, problem) = readable(error.error_response(), &context);
-            (http_request, response, problem)
-        }
-        Err(_) => {
-            let problem = Problem::unavailable("the request ran out of time");
-            (
-                http_request,
-                problem.answer(&context.request_id),
-                Some(problem),
-            )
-        }
+        Ok(Err(error)) => error.error_response(),
+        Err(_) => Problem::unavailable("the request ran out of time").error_response(),
     };
-    let response = with_headers(response, &http_request, &context);
-    write_down(
-        &http_request,
-        response.status(),
-        problem.as_ref(),
-        &context,
-        begun,
-    );
-    Ok(ServiceResponse::new(http_request, response))
+    // The framework has taken the request: what is left is to answer as an error does.
+    let (response, problem) = readable(failed, &context);
+    let response = with_headers(response, &context, None);
+    Line { method, route: UNMATCHED.to_owned(), status: response.status(), begun }
+        .write(&context, problem.as_ref());
+    Err(InternalError::from_response("answered", response).into())
 }
+
+/// The route of a request that came to none.
+const UNMATCHED: &str = "unmatched";
 
 /// Every error leaves as problem+json, whoever made it.
 fn readable(response: HttpResponse, context: &RequestContext) -> (HttpResponse, Option<Problem>) {
@@ -176,8 +169,8 @@ fn readable(response: HttpResponse, context: &RequestContext) -> (HttpResponse, 
 
 fn with_headers(
     mut response: HttpResponse,
-    request: &HttpRequest,
     context: &RequestContext,
+    extra: Option<AnswerHeaders>,
 ) -> HttpResponse {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&context.request_id) {
@@ -187,10 +180,8 @@ fn with_headers(
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if let Some(extra) = request.extensions().get::<AnswerHeaders>() {
-        for (name, value) in &extra.0 {
-            headers.insert(name.clone(), value.clone());
-        }
+    for (name, value) in extra.unwrap_or_default().0 {
+        headers.insert(name, value);
     }
     response
 }
@@ -199,54 +190,40 @@ fn with_headers(
 #[derive(Debug, Default, Clone)]
 pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 
-fn write_down(
-    request: &HttpRequest,
+/// The one line of a request, and its metrics.
+struct Line {
+    method: &'static str,
+    route: String,
     status: StatusCode,
-    problem: Option<&Problem>,
-    context: &RequestContext,
     begun: Instant,
-) {
-    let took = begun.elapsed();
-    let route = request
-        .match_pattern()
-        .unwrap_or_else(|| "unmatched".to_owned());
-    let method = method_label(request.method().as_str());
-    let status = status.as_u16();
-    metrics::counter!(
-        names::HTTP_REQUESTS_TOTAL,
-        "method" => method, "route" => route.clone(), "status" => status.to_string()
-    )
-    .increment(1);
-    metrics::histogram!(
-        names::HTTP_REQUEST_DURATION_SECONDS,
-        "method" => method, "route" => route.clone()
-    )
-    .record(took);
-    let RequestContext {
-        request_id, trace, ..
-    } = context;
-    let trace_id = trace.trace_id_hex();
-    let duration_ms = took.as_millis();
-    match problem.and_then(Problem::cause) {
-        Some(error) => tracing::error!(
-            request_id,
-            trace_id,
-            method,
-            route,
-            status,
-            duration_ms,
-            error,
-            "request"
-        ),
-        None => tracing::info!(
-            request_id,
-            trace_id,
-            method,
-            route,
-            status,
-            duration_ms,
-            "request"
-        ),
+}
+
+impl Line {
+    fn write(self, context: &RequestContext, problem: Option<&Problem>) {
+        let Self { method, route, status, begun } = self;
+        let took = begun.elapsed();
+        let status = status.as_u16();
+        metrics::counter!(
+            names::HTTP_REQUESTS_TOTAL,
+            "method" => method, "route" => route.clone(), "status" => status.to_string()
+        )
+        .increment(1);
+        metrics::histogram!(
+            names::HTTP_REQUEST_DURATION_SECONDS,
+            "method" => method, "route" => route.clone()
+        )
+        .record(took);
+        let RequestContext { request_id, trace, .. } = context;
+        let trace_id = trace.trace_id_hex();
+        let duration_us = took.as_micros();
+        match problem.and_then(Problem::cause) {
+            Some(error) => tracing::error!(
+                request_id, trace_id, method, route, status, duration_us, error, "request"
+            ),
+            None => tracing::info!(
+                request_id, trace_id, method, route, status, duration_us, "request"
+            ),
+        }
     }
 }
 
