@@ -139,7 +139,10 @@ pub(super) async fn mark_read(
     responses((status = 200, description = "How many were not", body = ReadAll))
 )]
 #[post("/v1/alerts/read-all")]
-pub(super) async fn mark_all_read(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
+pub(super) async fn mark_all_read(
+    api: web::Data<Api>,
+    session: Session,
+) -> Result<HttpResponse, Problem> {
     let (user_id, now) = (session.user_id(), api.clock.now());
     let (read, _) = answer::write(&api, move |tx| async move {
         Ok((alerts::read_all(&tx, user_id, now).await?, None))

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::error::InternalError;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use std::future::{Ready, ready};
@@ -129,9 +129,16 @@ pub async fn surround<B: MessageBody + 'static>(
             let (response, problem) = readable(response.map_into_boxed_body(), &context);
             let extra = request.extensions().get::<AnswerHeaders>().cloned();
             let response = with_headers(response, &context, extra);
-            let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
-            Line { method, route, status: response.status(), begun }
-                .write(&context, problem.as_ref());
+            let route = request
+                .match_pattern()
+                .unwrap_or_else(|| UNMATCHED.to_owned());
+            Line {
+                method,
+                route,
+                status: response.status(),
+                begun,
+            }
+            .write(&context, problem.as_ref());
             return Ok(ServiceResponse::new(request, response));
         }
         Ok(Err(error)) => error.error_response(),
@@ -140,8 +147,13 @@ pub async fn surround<B: MessageBody + 'static>(
     // The framework has taken the request: what is left is to answer as an error does.
     let (response, problem) = readable(failed, &context);
     let response = with_headers(response, &context, None);
-    Line { method, route: UNMATCHED.to_owned(), status: response.status(), begun }
-        .write(&context, problem.as_ref());
+    Line {
+        method,
+        route: UNMATCHED.to_owned(),
+        status: response.status(),
+        begun,
+    }
+    .write(&context, problem.as_ref());
     Err(InternalError::from_response("answered", response).into())
 }
 
@@ -200,7 +212,12 @@ struct Line {
 
 impl Line {
     fn write(self, context: &RequestContext, problem: Option<&Problem>) {
-        let Self { method, route, status, begun } = self;
+        let Self {
+            method,
+            route,
+            status,
+            begun,
+        } = self;
         let took = begun.elapsed();
         let status = status.as_u16();
         metrics::counter!(
@@ -213,15 +230,30 @@ impl Line {
             "method" => method, "route" => route.clone()
         )
         .record(took);
-        let RequestContext { request_id, trace, .. } = context;
+        let RequestContext {
+            request_id, trace, ..
+        } = context;
         let trace_id = trace.trace_id_hex();
         let duration_us = took.as_micros();
         match problem.and_then(Problem::cause) {
             Some(error) => tracing::error!(
-                request_id, trace_id, method, route, status, duration_us, error, "request"
+                request_id,
+                trace_id,
+                method,
+                route,
+                status,
+                duration_us,
+                error,
+                "request"
             ),
             None => tracing::info!(
-                request_id, trace_id, method, route, status, duration_us, "request"
+                request_id,
+                trace_id,
+                method,
+                route,
+                status,
+                duration_us,
+                "request"
             ),
         }
     }

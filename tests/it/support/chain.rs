@@ -1,0 +1,266 @@
+//! The chain without a server: the steps of relay and consumers are taken by the test, so that
+//! nothing runs when it is not looking.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use tempfile::TempDir;
+use uuid::Uuid;
+use wealth_companion::bus::consumer::Consumer;
+use wealth_companion::bus::embedded::{EmbeddedPublisher, EmbeddedSubscription};
+use wealth_companion::bus::relay::Relay;
+use wealth_companion::bus::{Delivery, Handler};
+use wealth_companion::clock::{Clock, Ids};
+use wealth_companion::config::Config;
+use wealth_companion::domain::budget::Thresholds;
+use wealth_companion::domain::category::CategoryKind;
+use wealth_companion::domain::money::{AmountText, Currency, Money};
+use wealth_companion::domain::period::PeriodKind;
+use wealth_companion::domain::transaction::TransactionType;
+use wealth_companion::domain::wallet::WalletType;
+use wealth_companion::events::Cause;
+use wealth_companion::notifier::Notifier;
+use wealth_companion::projector::Projector;
+use wealth_companion::state::State;
+use wealth_companion::store::Store;
+use wealth_companion::store::budgets::{self, Budget};
+use wealth_companion::store::categories::{self, Category};
+use wealth_companion::store::event_log::{self, LogEntry, LogPosition};
+use wealth_companion::store::transactions::{self, Act, Draft, Transaction};
+use wealth_companion::store::users::{self, User};
+use wealth_companion::store::wallets::{self, Wallet};
+use wealth_companion::telemetry::trace::TraceContext;
+
+/// The parts of the chain, stepped by hand, on a clock that stands still.
+pub(crate) struct Chain {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) config: Config,
+    pub(crate) relay: Relay,
+    pub(crate) projector: Arc<Consumer>,
+    pub(crate) notifier: Arc<Consumer>,
+    pub(crate) projector_bus: EmbeddedSubscription,
+    pub(crate) notifier_bus: EmbeddedSubscription,
+    pub(crate) data_dir: TempDir,
+}
+
+/// Noon of 10 February 2026, UTC.
+pub(crate) fn noon() -> DateTime<Utc> {
+    "2026-02-10T12:00:00Z".parse().expect("a moment")
+}
+
+/// A day.
+pub(crate) fn day(text: &str) -> NaiveDate {
+    text.parse().expect("a day")
+}
+
+impl Chain {
+    /// An empty database.
+    pub(crate) async fn new() -> Self {
+        Self::on(TempDir::new().expect("a folder"), &[], 1).await
+    }
+
+    /// A chain on a folder that may have been used before.
+    pub(crate) async fn on(data_dir: TempDir, set: &[(&str, &str)], seed: u64) -> Self {
+        let config = super::config(data_dir.path(), set);
+        let clock = Clock::fixed(noon());
+        let ids = Ids::seeded(seed);
+        let (store, _writer) = Store::open(&config).await.expect("it opens");
+        let publisher = Arc::new(EmbeddedPublisher::new(store.clone(), clock.clone()));
+        let relay = Relay::new(store.clone(), publisher, clock.clone(), config.bus.clone());
+        let consumer = |handler: Arc<dyn Handler>| {
+            let state = State::open(&config.state);
+            Arc::new(Consumer::new(
+                handler,
+                store.clone(),
+                state,
+                clock.clone(),
+                ids.clone(),
+            ))
+        };
+        let parts = (store.clone(), clock.clone(), ids.clone());
+        let projector = consumer(Arc::new(Projector::new(parts.0, parts.1, parts.2)));
+        let parts = (store.clone(), clock.clone(), ids.clone());
+        let notifier = consumer(Arc::new(Notifier::new(parts.0, parts.1, parts.2)));
+        let bus = |consumer: &Arc<Consumer>| {
+            EmbeddedSubscription::new(
+                Arc::clone(consumer),
+                store.clone(),
+                clock.clone(),
+                config.bus.clone(),
+            )
+        };
+        let (projector_bus, notifier_bus) = (bus(&projector), bus(&notifier));
+        Self {
+            store,
+            clock,
+            ids,
+            config,
+            relay,
+            projector,
+            notifier,
+            projector_bus,
+            notifier_bus,
+            data_dir,
+        }
+    }
+
+    /// Steps everything until nobody has anything to do.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let moved = self.relay.tick().await.expect("the relay")
+                + self.projector_bus.tick().await.expect("the projector")
+                + self.notifier_bus.tick().await.expect("the notifier");
+            if moved == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Everything in the log.
+    pub(crate) async fn log(&self) -> Vec<LogEntry> {
+        event_log::read_after(self.store.reads(), LogPosition::default(), None, 10_000)
+            .await
+            .expect("the log")
+    }
+
+    /// Entries of the log as a bus would deliver them.
+    pub(crate) fn deliveries(entries: &[LogEntry]) -> Vec<Delivery> {
+        entries
+            .iter()
+            .map(|entry| Delivery {
+                topic: entry.topic.clone(),
+                payload: entry.envelope.clone().into_bytes(),
+                position: Some(entry.position),
+            })
+            .collect()
+    }
+
+    /// Somebody with a wallet and a category.
+    pub(crate) async fn household(&self, name: &str) -> Household {
+        let now = self.clock.now();
+        let usd = Currency::parse("USD").expect("a currency");
+        let user = User {
+            id: self.ids.v7(now),
+            email: format!("{name}@example.com"),
+            name: None,
+            currency: usd,
+            time_zone: chrono_tz::UTC,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let wallet = Wallet {
+            id: self.ids.v7(now),
+            name: "Checking".to_owned(),
+            wallet_type: WalletType::Bank,
+            opening_balance: Money::new(100_000, usd),
+            balance: Money::new(100_000, usd),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let category = Category {
+            id: self.ids.v7(now),
+            name: "Groceries".to_owned(),
+            kind: CategoryKind::Expense,
+            parent_id: None,
+            color: None,
+            icon: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let household = Household {
+            user_id: user.id,
+            wallet_id: wallet.id,
+            category_id: category.id,
+        };
+        self.store
+            .write(move |tx| async move {
+                users::create(&tx, &user, "no password".to_owned()).await?;
+                wallets::create(&tx, user.id, &wallet).await?;
+                categories::create(&tx, user.id, &category).await
+            })
+            .await
+            .expect("a household");
+        household
+    }
+
+    /// What the next change of the household is done with.
+    pub(crate) fn act(&self, household: Household) -> Act {
+        let trace = TraceContext {
+            trace_id: self.ids.trace_id(),
+            span_id: self.ids.span_id(),
+            sampled: true,
+        };
+        Act {
+            user_id: household.user_id,
+            now: self.clock.now(),
+            event_id: self.ids.v4(),
+            cause: Cause {
+                correlation_id: self.ids.v4(),
+                causation_id: None,
+                trace,
+            },
+        }
+    }
+
+    /// An expense in the household's category.
+    pub(crate) async fn spend(
+        &self,
+        household: Household,
+        amount: &str,
+        date: &str,
+    ) -> Transaction {
+        let draft = Draft {
+            wallet_id: household.wallet_id,
+            transaction_type: TransactionType::Expense,
+            amount: AmountText::Text(amount.to_owned()),
+            date: day(date),
+            category_id: Some(household.category_id),
+            description: None,
+            payee: None,
+            notes: None,
+        };
+        let (act, id) = (self.act(household), self.ids.v7(self.clock.now()));
+        self.store
+            .write(move |tx| async move { transactions::book(&tx, act, id, draft).await })
+            .await
+            .expect("booked")
+            .0
+    }
+
+    /// A monthly budget for the household's category.
+    pub(crate) async fn budget(&self, household: Household, limit_minor: i64) -> Uuid {
+        let now = self.clock.now();
+        let budget = Budget {
+            id: self.ids.v7(now),
+            user_id: household.user_id,
+            name: "Food".to_owned(),
+            limit: Money::new(limit_minor, Currency::parse("USD").expect("a currency")),
+            period: PeriodKind::Monthly,
+            starts_on: None,
+            alert_at: Thresholds::default(),
+            category_ids: vec![household.category_id],
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let id = budget.id;
+        self.store
+            .write(move |tx| async move { budgets::create(&tx, &budget).await })
+            .await
+            .expect("a budget");
+        id
+    }
+}
+
+/// Ids of somebody with a wallet and a category.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Household {
+    pub(crate) user_id: Uuid,
+    pub(crate) wallet_id: Uuid,
+    pub(crate) category_id: Uuid,
+}

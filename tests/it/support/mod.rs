@@ -1,0 +1,34 @@
+//! What stands beside the stories: a running server with people who use it, and a chain that is
+//! stepped by hand.
+
+/// The chain without a server: the steps of relay and consumers are taken by the test.
+pub(crate) mod chain;
+/// Somebody who uses the API.
+pub(crate) mod person;
+/// A running server.
+pub(crate) mod world;
+
+pub(crate) use chain::Chain;
+pub(crate) use person::{Answer, Person};
+pub(crate) use world::World;
+
+use wealth_companion::config::{Config, LoadArgs};
+
+/// Settings for a test: its own folder, free ports, cheap hashes, no limits; `set` comes on top.
+pub(crate) fn config(data_dir: &std::path::Path, set: &[(&str, &str)]) -> Config {
+    let settings = [
+        ("data_dir", data_dir.to_str().expect("a UTF-8 path")),
+        ("http.public_addr", "127.0.0.1:0"),
+        ("http.internal_addr", "127.0.0.1:0"),
+        ("http.workers", "1"),
+        ("auth.hash_memory_kib", "8"),
+        ("auth.hash_iterations", "1"),
+        ("limits.requests_per_minute", "0"),
+        ("limits.sign_in_per_minute", "0"),
+    ];
+    let mut args = LoadArgs::new();
+    for (key, value) in settings.iter().chain(set) {
+        args = args.flag(*key, *value, "--set");
+    }
+    Config::load(&args).expect("good settings").config
+}

@@ -1,0 +1,266 @@
+//! Somebody who uses the API.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::World;
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    /// The JSON of the body; a string for what is no JSON, null for nothing.
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// Sends the request.
+    pub(crate) async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().await.expect("a body");
+        let body = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        };
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// A header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// A text of the body.
+    pub(crate) fn text(&self, key: &str) -> String {
+        self.body[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {key} in {self:?}"))
+            .to_owned()
+    }
+
+    /// The id of what was created.
+    pub(crate) fn id(&self) -> String {
+        self.text("id")
+    }
+
+    /// Asserts the status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+
+    /// Asserts a problem+json with this status and the last word of its type.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, slug: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert_eq!(
+            answer.body["type"],
+            format!("urn:wealth-companion:problem:{slug}")
+        );
+        assert_eq!(answer.body["status"], status);
+        assert_eq!(answer.body["instance"], answer.header("x-request-id"));
+        answer
+    }
+}
+
+/// Somebody with a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Person {
+    /// Whose session the answer of a sign-in carries.
+    pub(crate) fn new(world: &World, session: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        Self {
+            id: text(&session["user"]["id"]),
+            email: text(&session["user"]["email"]),
+            token: text(&session["access_token"]),
+            refresh_token: text(&session["refresh_token"]),
+            url: world.url.clone(),
+            http: world.http.clone(),
+        }
+    }
+
+    /// A request of this person, to be completed.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.token)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::to(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::to(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// With an Idempotency-Key.
+    pub(crate) async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let request = self
+            .request(Method::POST, path)
+            .header("Idempotency-Key", key)
+            .json(body);
+        Answer::to(request).await
+    }
+
+    /// Of any version.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        Answer::to(
+            self.request(Method::PATCH, path)
+                .header("If-Match", "*")
+                .json(body),
+        )
+        .await
+    }
+
+    /// Of any version.
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::to(self.request(Method::DELETE, path).header("If-Match", "*")).await
+    }
+
+    /// A bank wallet; gives its id.
+    pub(crate) async fn wallet(&self, name: &str, currency: &str, opening: &str) -> String {
+        let body =
+            json!({"name": name, "type": "bank", "currency": currency, "opening_balance": opening});
+        self.post("/v1/wallets", &body).await.expect(201).id()
+    }
+
+    /// The id of a usual category.
+    pub(crate) async fn category(&self, name: &str) -> String {
+        let list = self.get("/v1/categories?limit=200").await.expect(200);
+        let items = list.body["items"].as_array().expect("items");
+        let found = items.iter().find(|item| item["name"] == name);
+        found.unwrap_or_else(|| panic!("no category {name}"))["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+
+    /// A monthly budget in US dollars, told at 80 and 100 percent; gives its id.
+    pub(crate) async fn budget(&self, categories: &[&str], amount: &str) -> String {
+        let body = json!({
+            "name": "Budget", "category_ids": categories, "amount": amount, "currency": "USD",
+            "period": "monthly"
+        });
+        self.post("/v1/budgets", &body).await.expect(201).id()
+    }
+
+    /// Books an expense.
+    pub(crate) async fn spend(
+        &self,
+        wallet: &str,
+        category: &str,
+        amount: &str,
+        date: &str,
+    ) -> Answer {
+        let body = json!({
+            "wallet_id": wallet, "category_id": category, "type": "expense", "amount": amount, "date": date
+        });
+        self.post("/v1/transactions", &body).await.expect(201)
+    }
+
+    /// What the read models show once they have reached the position of a write.
+    pub(crate) async fn get_after(&self, path: &str, write: &Answer) -> Answer {
+        let position = write.header("x-log-position");
+        let join = if path.contains('?') { '&' } else { '?' };
+        self.get(&format!("{path}{join}wait_for={position}"))
+            .await
+            .expect(200)
+    }
+
+    /// Waits until as many alerts are listed; gives them, newest first. Fails after ten seconds.
+    pub(crate) async fn alerts(&self, count: usize) -> Vec<Value> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            let list = self.get("/v1/alerts?limit=200").await.expect(200);
+            let items = list.body["items"].as_array().expect("items").clone();
+            if items.len() >= count || tokio::time::Instant::now() > deadline {
+                assert_eq!(items.len(), count, "{items:?}");
+                return items;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Opens the live stream, from after an event if one is given.
+    pub(crate) async fn follow(&self, last_event_id: Option<&str>) -> Stream {
+        let mut request = self.request(Method::GET, "/v1/alerts/stream");
+        if let Some(id) = last_event_id {
+            request = request.header("Last-Event-ID", id);
+        }
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
+        let mut stream = Stream {
+            chunks: response.bytes_stream().boxed(),
+            read: String::new(),
+        };
+        let hello = stream.block().await.expect("a first block");
+        assert!(hello.contains(": connected"), "{hello}");
+        stream
+    }
+}
+
+/// An open stream of server-sent events.
+pub(crate) struct Stream {
+    chunks: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    read: String,
+}
+
+impl Stream {
+    /// The next block, up to an empty line; none at the end. Fails after ten seconds.
+    pub(crate) async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.read.find("\n\n") {
+                let rest = self.read.split_off(end + 2);
+                return Some(std::mem::replace(&mut self.read, rest));
+            }
+            let chunk = tokio::time::timeout(Duration::from_secs(10), self.chunks.next())
+                .await
+                .expect("something within ten seconds")?;
+            let chunk = chunk.expect("the stream is whole");
+            self.read
+                .push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+    }
+
+    /// The next alert with its event id, passing over heartbeats; none at the end.
+    pub(crate) async fn alert(&mut self) -> Option<(String, Value)> {
+        loop {
+            let block = self.block().await?;
+            let field = |name: &str| {
+                block
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(str::trim)
+            };
+            if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
+                return Some((id.to_owned(), serde_json::from_str(data).expect("JSON")));
+            }
+        }
+    }
+}
