@@ -15,7 +15,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test lint fmt fmt-check clippy deny doc advisories schemas build real-input clean
+.PHONY: help run demo test lint fmt fmt-check clippy deny doc advisories schemas build docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -72,6 +72,10 @@ advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec
 build: ## Build the binary
 	@sh .ci/need cargo cc
 	$(CARGO) build --locked --profile $(PROFILE)
+
+docs-run: build ## Run every command of the documentation beside a server on the default ports
+	@sh .ci/need python3
+	python3 tools/run_docs.py --binary "$(binary)" README.md docs/*.md docs/events/*.md
 
 real-input: build ## Book a bank's CSV through a real server and compare every sum (CSV=FILE; see tools/README.md)
 	@sh .ci/need python3

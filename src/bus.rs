@@ -49,6 +49,14 @@ pub enum Outcome {
     Rejected(String),
 }
 
+impl Outcome {
+    /// The event is about nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::Rejected("the user does not exist".to_owned())
+    }
+}
+
 /// What a role does with events: its unit of work for a batch.
 pub trait Handler: Send + Sync {
     /// The consumer's name: of its cursor, its inbox, its metrics.

@@ -1,9 +1,10 @@
 //! The command line: roles to run, and what operators and developers do by hand.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,6 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::app::{App, Role};
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, LoadArgs, Loaded, LogFormat};
+use crate::demo::{self, DemoOptions};
+use crate::store::Store;
+use crate::store::audit::Audit;
 use crate::telemetry;
 
 /// The backend of Wealth Companion: an HTTP API, a projector that keeps sums and watches budgets, and
@@ -68,6 +72,24 @@ enum RoleArg {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play a household's year against a running server, and watch the alerts arrive
+    Demo {
+        /// The server
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        url: String,
+        /// Pause between two steps of the story, in milliseconds
+        #[arg(long, default_value_t = 0)]
+        pace_ms: u64,
+    },
+    /// Recount every balance and read model from the bookings and compare
+    ///
+    /// Exit code 0: all is equal. 1: something differs. 2: some users have events in flight, so it
+    /// could not tell; try again when the server is quiet.
+    Verify {
+        /// Rebuild what differs; safe beside a running server
+        #[arg(long)]
+        repair: bool,
+    },
     /// Check or show the settings
     Config {
         #[command(subcommand)]
@@ -99,10 +121,11 @@ impl Cli {
     /// # Errors
     /// It could not be done; the error says why and what to do.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let loaded = self.settings.load()?;
         match self.command {
-            None => serve(loaded.config, &roles(&self.roles)),
-            Some(Command::Config { command }) => show_config(&command, &loaded),
+            None => serve(self.settings.load()?.config, &roles(&self.roles)),
+            Some(Command::Demo { url, pace_ms }) => play_demo(url, pace_ms),
+            Some(Command::Verify { repair }) => verify(&self.settings.load()?.config, repair),
+            Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }
 }
@@ -166,6 +189,82 @@ fn serve(config: Config, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
         app.run().await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn play_demo(url: String, pace_ms: u64) -> anyhow::Result<ExitCode> {
+    let ids = Ids::system();
+    let id = ids.v4().simple().to_string();
+    let options = DemoOptions {
+        url,
+        pace: Duration::from_millis(pace_ms),
+        today: Clock::system().now().date_naive(),
+        tag: id[..8].to_owned(),
+        password: ids.v4().to_string(),
+    };
+    on_runtime(demo::run(options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
+    let report = on_runtime(async {
+        let (store, _writer) = Store::open_existing(config).await.context("database.url")?;
+        let mut progress = Progress::on_terminal();
+        let audit = Audit::new(&store);
+        let report = audit
+            .run(repair, Clock::system().now(), |at| {
+                progress.show(at.users_done, at.users_total);
+            })
+            .await?;
+        progress.clear();
+        Ok(report)
+    })?;
+    let mut out = std::io::stdout().lock();
+    for finding in &report.findings {
+        writeln!(out, "{finding}")?;
+    }
+    writeln!(
+        out,
+        "{} users, {} wallets, {} monthly totals, {} days, {} budget periods recounted: \
+         {} differences, {} repaired, {} users with events in flight",
+        report.users,
+        report.wallets,
+        report.monthly_cells,
+        report.daily_cells,
+        report.budget_periods,
+        report.found,
+        report.repaired,
+        report.pending_users
+    )?;
+    Ok(match (report.left(), report.is_complete()) {
+        (0, true) => ExitCode::SUCCESS,
+        (0, false) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// One line that is written over, on a terminal; nothing elsewhere.
+struct Progress {
+    is_terminal: bool,
+}
+
+impl Progress {
+    fn on_terminal() -> Self {
+        Self {
+            is_terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn show(&mut self, done: u64, total: u64) {
+        if self.is_terminal {
+            eprint!("\r{done} of {total} users recounted");
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.is_terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
 }
 
 fn show_config(command: &ConfigCommand, loaded: &Loaded) -> anyhow::Result<ExitCode> {

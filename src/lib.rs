@@ -46,4 +46,5 @@ pub mod projector;
 // Putting it together.
 pub mod app;
 pub mod cli;
+pub mod demo;
 pub mod secrets;

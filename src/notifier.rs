@@ -6,7 +6,6 @@
 /// Channel: the list and the live stream of the application.
 pub mod in_app;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -20,7 +19,7 @@ use crate::crash;
 use crate::events::catalogue::{AlertSent, DeliveryStatus};
 use crate::events::{Event, EventType, Source, catalogue};
 use crate::store::alerts::{self, NewAlert};
-use crate::store::users;
+use crate::store::users::{self, Concerned};
 use crate::store::{Store, StoreError, Tx, event_log, inbox};
 use crate::telemetry::metrics::names;
 
@@ -81,57 +80,42 @@ impl Unit {
         tx: &Tx,
         batch: &[Heard],
     ) -> Result<(Vec<Outcome>, Vec<&'static str>), StoreError> {
-        let mut outcomes = self.who_is_told(tx, batch).await?;
-        let accepted: Vec<usize> = (0..batch.len())
-            .filter(|index| outcomes[*index] == Outcome::Duplicate)
-            .collect();
+        let owners = batch.iter().map(|heard| heard.event.data.user_id());
+        let concerned = users::concerned(&**tx, owners).await?;
+        let mut accepted: Vec<(usize, NewAlert)> = Vec::new();
+        let mut outcomes = vec![Outcome::Duplicate; batch.len()];
+        for (index, heard) in batch.iter().enumerate() {
+            match concerned.get(&heard.event.data.user_id()) {
+                Some(Concerned::User(_)) => {
+                    match in_app::alert(self.ids.v7(self.now), &heard.event) {
+                        Some(alert) => accepted.push((index, alert)),
+                        None => outcomes[index] = Outcome::Handled,
+                    }
+                }
+                Some(Concerned::Left) => outcomes[index] = Outcome::Handled,
+                _ => outcomes[index] = Outcome::nobody(),
+            }
+        }
+        // What the inbox knows already stays a duplicate.
         let ids: Vec<Uuid> = accepted
             .iter()
-            .map(|index| batch[*index].event.id)
+            .map(|(index, _)| batch[*index].event.id)
             .collect();
         let mut fresh = inbox::record(tx, catalogue::NOTIFIER, &ids, self.now).await?;
-        let mut alerts = Vec::new();
-        let mut sent = Vec::new();
-        for index in accepted {
-            let event = &batch[index].event;
-            if !fresh.remove(&event.id) {
-                continue;
-            }
-            outcomes[index] = Outcome::Handled;
-            let Some(alert) = in_app::alert(self.ids.v7(self.now), event) else {
-                continue;
-            };
-            if !alert.historic {
-                sent.push(self.sent(event, &alert));
-            }
-            alerts.push(alert);
+        accepted.retain(|(index, _)| fresh.remove(&batch[*index].event.id));
+        for (index, _) in &accepted {
+            outcomes[*index] = Outcome::Handled;
         }
+        let sent: Vec<Event> = accepted
+            .iter()
+            .filter(|(_, alert)| !alert.historic)
+            .map(|(index, alert)| self.sent(&batch[*index].event, alert))
+            .collect();
+        let alerts: Vec<NewAlert> = accepted.into_iter().map(|(_, alert)| alert).collect();
         alerts::write(tx, &alerts, self.now).await?;
         event_log::append(tx, &sent).await?;
         crash::point("notifier.before_commit");
         Ok((outcomes, alerts.iter().map(|alert| alert.kind).collect()))
-    }
-
-    /// Refuses what is for nobody; what may be a duplicate is found out by the inbox.
-    async fn who_is_told(&self, tx: &Tx, batch: &[Heard]) -> Result<Vec<Outcome>, StoreError> {
-        let ids: BTreeSet<Uuid> = batch
-            .iter()
-            .map(|heard| heard.event.data.user_id())
-            .collect();
-        let ids: Vec<Uuid> = ids.into_iter().collect();
-        let known = users::existing_of_many(&**tx, &ids).await?;
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for heard in batch {
-            let user_id = heard.event.data.user_id();
-            outcomes.push(if known.iter().any(|user| user.id == user_id) {
-                Outcome::Duplicate
-            } else if users::has_left(&**tx, user_id).await? {
-                Outcome::Handled
-            } else {
-                Outcome::Rejected("the user does not exist".to_owned())
-            });
-        }
-        Ok(outcomes)
     }
 
     fn sent(&self, cause: &Event, alert: &NewAlert) -> Event {

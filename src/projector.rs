@@ -21,7 +21,7 @@ use crate::clock::{Clock, Ids};
 use crate::crash;
 use crate::domain::period;
 use crate::events::{Event, EventType, Source, catalogue};
-use crate::store::users::{self, User};
+use crate::store::users::{self, Concerned};
 use crate::store::{Store, StoreError, Tx, budgets, event_log, inbox, read_models};
 use fold::{Crossing, Fold, Movement};
 
@@ -75,23 +75,22 @@ struct Unit {
 
 impl Unit {
     async fn project(&self, tx: &Tx, batch: &[Heard]) -> Result<Vec<Outcome>, StoreError> {
-        let users = self.users_of(tx, batch).await?;
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let owners = batch.iter().map(|heard| heard.event.data.user_id());
+        let concerned = users::concerned(&**tx, owners).await?;
         let mut accepted: Vec<(usize, Movement)> = Vec::new();
+        let mut outcomes = vec![Outcome::Duplicate; batch.len()];
         for (index, heard) in batch.iter().enumerate() {
-            let user_id = heard.event.data.user_id();
-            outcomes.push(match Movement::of(&heard.event.data) {
-                Err(error) => Outcome::Rejected(error.to_string()),
-                Ok(_) if users.contains_key(&user_id) => Outcome::Duplicate,
-                Ok(_) if users::has_left(&**tx, user_id).await? => Outcome::Handled,
-                Ok(_) => Outcome::Rejected("the user does not exist".to_owned()),
-            });
-            if let (Some(Outcome::Duplicate), Ok(movement)) =
-                (outcomes.last(), Movement::of(&heard.event.data))
-            {
-                accepted.push((index, movement));
+            match (
+                Movement::of(&heard.event.data),
+                concerned.get(&heard.event.data.user_id()),
+            ) {
+                (Err(error), _) => outcomes[index] = Outcome::Rejected(error.to_string()),
+                (Ok(movement), Some(Concerned::User(_))) => accepted.push((index, movement)),
+                (Ok(_), Some(Concerned::Left)) => outcomes[index] = Outcome::Handled,
+                (Ok(_), _) => outcomes[index] = Outcome::nobody(),
             }
         }
+        // What the inbox knows already stays a duplicate.
         let ids: Vec<Uuid> = accepted
             .iter()
             .map(|(index, _)| batch[*index].event.id)
@@ -101,26 +100,16 @@ impl Unit {
         for (index, _) in &accepted {
             outcomes[*index] = Outcome::Handled;
         }
-        self.apply(tx, batch, &users, &accepted).await?;
+        self.apply(tx, batch, &concerned, &accepted).await?;
         crash::point("projector.before_commit");
         Ok(outcomes)
-    }
-
-    async fn users_of(&self, tx: &Tx, batch: &[Heard]) -> Result<HashMap<Uuid, User>, StoreError> {
-        let ids: BTreeSet<Uuid> = batch
-            .iter()
-            .map(|heard| heard.event.data.user_id())
-            .collect();
-        let ids: Vec<Uuid> = ids.into_iter().collect();
-        let users = users::existing_of_many(&**tx, &ids).await?;
-        Ok(users.into_iter().map(|user| (user.id, user)).collect())
     }
 
     async fn apply(
         &self,
         tx: &Tx,
         batch: &[Heard],
-        users: &HashMap<Uuid, User>,
+        users: &HashMap<Uuid, Concerned>,
         accepted: &[(usize, Movement)],
     ) -> Result<(), StoreError> {
         if accepted.is_empty() {
@@ -152,7 +141,7 @@ impl Unit {
     async fn say_crossings(
         &self,
         tx: &Tx,
-        users: &HashMap<Uuid, User>,
+        users: &HashMap<Uuid, Concerned>,
         caused: &[&Event],
         crossings: &[Crossing<'_>],
     ) -> Result<(), StoreError> {
@@ -172,7 +161,7 @@ impl Unit {
 
     fn event_of(
         &self,
-        users: &HashMap<Uuid, User>,
+        users: &HashMap<Uuid, Concerned>,
         cause: &Event,
         crossing: &Crossing<'_>,
     ) -> Event {
@@ -191,10 +180,11 @@ impl Unit {
         )
     }
 
-    fn today(&self, users: &HashMap<Uuid, User>, user_id: Uuid) -> NaiveDate {
-        let zone = users
-            .get(&user_id)
-            .map_or(chrono_tz::UTC, |user| user.time_zone);
+    fn today(&self, users: &HashMap<Uuid, Concerned>, user_id: Uuid) -> NaiveDate {
+        let zone = match users.get(&user_id) {
+            Some(Concerned::User(user)) => user.time_zone,
+            _ => chrono_tz::UTC,
+        };
         period::today(self.now, zone)
     }
 }

@@ -7,6 +7,8 @@
 
 /// Alerts of the notifier, and the cursor of the live streams.
 pub mod alerts;
+/// Recounts what is kept, and repairs it.
+pub mod audit;
 /// Budgets and their standing in a period.
 pub mod budgets;
 /// Categories of bookings.
@@ -89,6 +91,15 @@ impl Store {
             },
             task,
         ))
+    }
+
+    /// Opens a database that is there: for looking at it.
+    ///
+    /// # Errors
+    /// There is none, or as [`Self::open`].
+    pub async fn open_existing(config: &Config) -> Result<(Self, JoinHandle<()>), StoreError> {
+        sqlite::expect_existing(config)?;
+        Self::open(config).await
     }
 
     /// Where queries go that change nothing.

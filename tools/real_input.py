@@ -60,7 +60,8 @@ CATCH_UP_SECS_MAX = 120
 VERIFY_SECS_MAX = 120
 # How long no further alert must come before it counts that there is none too many.
 QUIET_SECS = 2
-DIFFERENCES_SHOWN_MAX = 50
+# Of each group.
+DIFFERENCES_SHOWN_MAX = 10
 LOG_LINES_SHOWN = 30
 
 # Sums are exact, or an error: nothing here may round.
@@ -400,11 +401,14 @@ class Server:
 
 
 class Report:
-    """What was compared, and what differs."""
+    """What was compared, and what differs, by groups."""
 
     def __init__(self):
         self.compared = Counter()
-        self.differences = []
+        self.differences = defaultdict(list)
+
+    def different(self):
+        return sum(map(len, self.differences.values()))
 
     def equal(self, group, what, found, expected):
         self.compared[group] += 1
@@ -414,14 +418,14 @@ class Report:
             for key in sorted({*found, *expected}, key=str):
                 there, wanted = found.get(key, "nothing"), expected.get(key, "nothing")
                 if there != wanted:
-                    self.differences.append(f"{group}: {what}, {key}: the server has {there}, the file {wanted}")
+                    self.differences[group].append(f"{what}, {key}: the server has {there}, expected {wanted}")
         else:
-            self.differences.append(f"{group}: {what}: the server has {found}, the file {expected}")
+            self.differences[group].append(f"{what}: the server has {found}, expected {expected}")
 
     def holds(self, group, what, condition):
         self.compared[group] += 1
         if not condition:
-            self.differences.append(f"{group}: {what}")
+            self.differences[group].append(what)
 
 
 class Check:
@@ -679,7 +683,7 @@ class Check:
         self.compare_alerts(alerts)
         say(
             f"compared {months} months with their trends, {wallets} balances, {len(self.budgets)} budgets, "
-            f"{len(alerts)} alerts: {len(self.report.differences)} differences so far"
+            f"{len(alerts)} alerts: {self.report.different()} differences so far"
         )
         return alerts
 
@@ -765,13 +769,13 @@ def check_running_server(url, verify_command, bookings, threads):
 def finish(report):
     counts = ", ".join(f"{group} {count}" for group, count in report.compared.items())
     say(f"comparisons: {counts}")
-    for difference in report.differences[:DIFFERENCES_SHOWN_MAX]:
-        say(f"DIFFERENT {difference}")
-    hidden = len(report.differences) - DIFFERENCES_SHOWN_MAX
-    if hidden > 0:
-        say(f"and {hidden} more")
-    if report.differences:
-        say(f"FAILED: {len(report.differences)} differences")
+    for group, differences in report.differences.items():
+        for difference in differences[:DIFFERENCES_SHOWN_MAX]:
+            say(f"DIFFERENT {group}: {difference}")
+        if len(differences) > DIFFERENCES_SHOWN_MAX:
+            say(f"DIFFERENT {group}: and {len(differences) - DIFFERENCES_SHOWN_MAX} more")
+    if report.different():
+        say(f"FAILED: {report.different()} differences")
         return 1
     say("OK: everything is equal")
     return 0

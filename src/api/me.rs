@@ -6,15 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Api;
-use super::books::X_LOG_POSITION;
 use super::input::{nullable, present};
 use super::session::Session;
+use super::{Api, answer};
 use crate::domain::money::Currency;
 use crate::domain::{period, text};
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem};
-use crate::store::event_log;
 use crate::store::users::{self, User, UserChange};
 
 /// A user.
@@ -100,18 +98,16 @@ pub(super) async fn amend(
     };
     checks.finish()?;
     let (id, now) = (session.user_id(), api.clock.now());
-    let (user, position) = api
-        .store
-        .write(move |tx| async move {
-            let user = users::change(&tx, id, expected.0, change, now).await?;
-            Ok((user, event_log::end(&*tx).await?))
-        })
-        .await?;
+    let (user, position) = answer::write(&api, move |tx| async move {
+        Ok((users::change(&tx, id, expected.0, change, now).await?, None))
+    })
+    .await?;
     api.sessions.forget(session.session_id);
-    Ok(HttpResponse::Ok()
-        .insert_header(etag::header(user.version))
-        .insert_header((X_LOG_POSITION, position.to_string()))
-        .json(UserView::from(&user)))
+    Ok(answer::changed(
+        user.version,
+        position,
+        &UserView::from(&user),
+    ))
 }
 
 /// Delete the account and all that is in it. There is no way back.

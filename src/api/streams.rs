@@ -46,7 +46,14 @@ struct Open {
     /// The last alert that was given out.
     tail: i64,
     next_id: u64,
-    by_user: HashMap<Uuid, Vec<(u64, mpsc::Sender<Arc<Alert>>)>>,
+    by_user: HashMap<Uuid, Vec<Place>>,
+}
+
+/// Where a stream gets its alerts from.
+#[derive(Debug)]
+struct Place {
+    id: u64,
+    alerts: mpsc::Sender<Arc<Alert>>,
 }
 
 impl StreamHub {
@@ -85,7 +92,7 @@ impl StreamHub {
         for alert in alerts {
             open.tail = alert.seq;
             if !alert.historic {
-                open.give(Arc::new(alert));
+                open.give(&Arc::new(alert));
             }
         }
         Ok(count)
@@ -130,7 +137,7 @@ impl StreamHub {
             return Err(Problem::too_many(detail, 10));
         }
         let (sender, alerts) = mpsc::channel(BEHIND_MAX);
-        streams.push((id, sender));
+        streams.push(Place { id, alerts: sender });
         open.next_id += 1;
         metrics::gauge!(names::STREAMS_OPEN).increment(1.0);
         Ok(Subscription {
@@ -145,9 +152,9 @@ impl StreamHub {
 
 impl Open {
     /// A stream that is too far behind is let go: its sender is dropped, and it ends.
-    fn give(&mut self, alert: Arc<Alert>) {
+    fn give(&mut self, alert: &Arc<Alert>) {
         if let Some(streams) = self.by_user.get_mut(&alert.user_id) {
-            streams.retain(|(_, sender)| sender.try_send(Arc::clone(&alert)).is_ok());
+            streams.retain(|place| place.alerts.try_send(Arc::clone(alert)).is_ok());
         }
     }
 }
@@ -165,7 +172,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut open = self.hub.open();
         if let Some(streams) = open.by_user.get_mut(&self.user_id) {
-            streams.retain(|(id, _)| *id != self.id);
+            streams.retain(|place| place.id != self.id);
             if streams.is_empty() {
                 open.by_user.remove(&self.user_id);
             }

@@ -19,7 +19,10 @@ const BUSY_RETRY_SECS: u64 = 1;
 
 /// A problem as it is decided; [`ProblemBody`] is what the client gets of it.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     status: StatusCode,
     slug: &'static str,
     title: &'static str,
@@ -69,7 +72,7 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             slug,
             title,
@@ -77,11 +80,11 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
             cause: None,
-        }
+        }))
     }
 
     fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.headers.push((name, value.into()));
+        self.0.headers.push((name, value.into()));
         self
     }
 
@@ -193,7 +196,7 @@ impl Problem {
             "Fields are wrong",
             detail,
         );
-        problem.errors = errors;
+        problem.0.errors = errors;
         problem
     }
 
@@ -245,7 +248,7 @@ impl Problem {
             "nothing was written; try again in a moment",
         )
         .with(RETRY_AFTER, BUSY_RETRY_SECS);
-        problem.cause = Some(cause.into());
+        problem.0.cause = Some(cause.into());
         problem
     }
 
@@ -257,7 +260,7 @@ impl Problem {
             "It is our fault",
             "something went wrong here; tell us the request's id",
         );
-        problem.cause = Some(cause.into());
+        problem.0.cause = Some(cause.into());
         problem
     }
 
@@ -269,7 +272,7 @@ impl Problem {
             status if status.is_server_error() => Self::defect(status.to_string()),
             status => {
                 let mut problem = Self::unreadable("the request is malformed");
-                problem.status = status;
+                problem.0.status = status;
                 problem
             }
         }
@@ -278,23 +281,23 @@ impl Problem {
     /// What is written to the log, and told to nobody.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// The answer to a request of this id.
     #[must_use]
     pub fn answer(&self, request_id: &str) -> HttpResponse {
-        let mut answer = HttpResponse::build(self.status);
-        for (name, value) in &self.headers {
+        let mut answer = HttpResponse::build(self.0.status);
+        for (name, value) in &self.0.headers {
             answer.insert_header((name.clone(), value.clone()));
         }
         let body = ProblemBody {
-            problem_type: format!("urn:wealth-companion:problem:{}", self.slug),
-            title: self.title.to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
+            problem_type: format!("urn:wealth-companion:problem:{}", self.0.slug),
+            title: self.0.title.to_owned(),
+            status: self.0.status.as_u16(),
+            detail: self.0.detail.clone(),
             instance: request_id.to_owned(),
-            errors: self.errors.clone(),
+            errors: self.0.errors.clone(),
         };
         answer.json(body).map_into_problem()
     }
@@ -316,18 +319,18 @@ impl IntoProblem for HttpResponse {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.title, self.detail)
+        write!(f, "{}: {}", self.0.title, self.0.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// Leaves the problem with the answer: [`super::request`] knows the request's id and writes it.
     fn error_response(&self) -> HttpResponse {
-        let mut answer = HttpResponse::new(self.status);
+        let mut answer = HttpResponse::new(self.0.status);
         answer.extensions_mut().insert(self.clone());
         answer
     }
@@ -340,6 +343,7 @@ impl From<StoreError> for Problem {
             StoreError::Stale { current } => Self::stale(current),
             StoreError::Invalid { field, detail } => Self::field(format!("/{field}"), detail),
             StoreError::Busy(cause) => Self::unavailable(cause),
+            StoreError::Absent(_) => Self::unavailable(error.to_string()),
             StoreError::Defect(cause) => Self::defect(cause),
             StoreError::Conflict(Conflict::KeyReused) => Self::header(
                 "Idempotency-Key",

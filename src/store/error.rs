@@ -45,6 +45,9 @@ pub enum StoreError {
     /// A fault that passes: locked, full, unreachable. Nothing was written; try again.
     #[error("the database cannot do it now: {0}")]
     Busy(String),
+    /// The database that was to be looked at is not there.
+    #[error("there is no database at {0}: start the server once, or set data_dir or database.url")]
+    Absent(String),
     /// Our fault: the database or a row is not what the code believes.
     #[error("defect: {0}")]
     Defect(String),
@@ -60,7 +63,7 @@ impl StoreError {
     }
 
     /// A row that is not what the code believes.
-    pub(crate) fn defect(detail: impl ToString) -> Self {
+    pub(crate) fn defect(detail: impl std::fmt::Display) -> Self {
         Self::Defect(detail.to_string())
     }
 }
@@ -82,12 +85,18 @@ impl From<DbErr> for StoreError {
             }
             _ => {}
         }
-        match sqlite_code(&error) {
-            Some(SQLITE_CHECK) => Self::invalid("amount", "a sum would leave the range of amounts"),
-            Some(code) if SQLITE_PASSING.contains(&(code & 0xff)) => Self::Busy(error.to_string()),
-            Some(_) => Self::Defect(error.to_string()),
-            None if is_connection(&error) => Self::Busy(error.to_string()),
-            None => Self::Defect(error.to_string()),
+        let code = sqlite_code(&error);
+        if code == Some(SQLITE_CHECK) {
+            return Self::invalid("amount", "a sum would leave the range of amounts");
+        }
+        let passes = code.map_or_else(
+            || is_connection(&error),
+            |code| SQLITE_PASSING.contains(&(code & 0xff)),
+        );
+        if passes {
+            Self::Busy(error.to_string())
+        } else {
+            Self::Defect(error.to_string())
         }
     }
 }

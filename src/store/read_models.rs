@@ -3,6 +3,7 @@
 //! The projector loads what a batch of events touches, folds the events in memory, and writes the
 //! result back: one statement a table a batch.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -152,9 +153,8 @@ pub async fn spent(
         .collect();
     let mut spent = budgets::kept_periods(&**tx, &keys).await?;
     for (budget, period) in wanted {
-        if !spent.contains_key(&(budget.id, period.start)) {
-            let minor = budgets::spent_by_days(&**tx, budget, *period).await?;
-            spent.insert((budget.id, period.start), minor);
+        if let Entry::Vacant(missing) = spent.entry((budget.id, period.start)) {
+            missing.insert(budgets::spent_by_days(&**tx, budget, *period).await?);
         }
     }
     Ok(spent)

@@ -14,13 +14,27 @@ use crate::config::Config;
 /// Statements that each connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
 
+/// An error if the database's file is not there.
+pub(super) fn expect_existing(config: &Config) -> Result<(), StoreError> {
+    let url = config.database_url();
+    let options = connect_options(&url)?;
+    let file = options.get_filename();
+    if file.exists() {
+        return Ok(());
+    }
+    Err(StoreError::Absent(file.display().to_string()))
+}
+
+fn connect_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    SqliteConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Busy(format!("database.url: {error}")))
+}
+
 /// The connection that writes, and the pool that only reads.
 pub(super) async fn open(
     config: &Config,
 ) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
-    let url = config.database_url();
-    let options = SqliteConnectOptions::from_str(&url)
-        .map_err(|error| StoreError::Busy(format!("database.url: {error}")))?
+    let options = connect_options(&config.database_url())?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)

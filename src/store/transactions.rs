@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -479,12 +480,9 @@ pub async fn list(
                 .map(|currency| Column::Currency.eq(currency.code())),
         );
     if let Some((date, id)) = page.after {
-        // `date <= day` is implied, and lets the database begin in the index where the page begins.
-        wanted = wanted.add(Column::Date.lte(date)).add(
-            Condition::any()
-                .add(Column::Date.lt(date))
-                .add(Column::Id.lt(id)),
-        );
+        // As one row value, so that the database begins in the index exactly where the page begins.
+        let key = Expr::tuple([Expr::col(Column::Date), Expr::col(Column::Id)]);
+        wanted = wanted.add(key.lt(Expr::tuple([Expr::val(date), Expr::val(id)])));
     }
     let rows = transactions::Entity::find()
         .filter(wanted)

@@ -1,12 +1,14 @@
 //! Users: who they are, their currency and time zone.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::{deleted_users, users};
-use super::sql::{execute, list, statement};
+use super::sql::execute;
 use super::{StoreError, Tx};
 use crate::domain::money::Currency;
 
@@ -167,32 +169,46 @@ pub async fn delete(tx: &Tx, id: Uuid, now: DateTime<Utc>) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Those of the users who exist, across users: for consumers of events.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn existing_of_many(
-    db: &impl ConnectionTrait,
-    ids: &[Uuid],
-) -> Result<Vec<User>, StoreError> {
-    let text = format!("SELECT * FROM users WHERE id IN ({})", list(ids.len(), 1));
-    let values = ids.iter().map(|id| (*id).into());
-    let rows = users::Entity::find()
-        .from_raw_sql(statement(db, text, values))
-        .all(db)
-        .await?;
-    rows.into_iter().map(User::try_from).collect()
+/// Whom an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Concerned {
+    /// A user.
+    User(User),
+    /// Somebody who has left: nothing more is to be done for them.
+    Left,
+    /// Nobody that we ever knew.
+    Nobody,
 }
 
-/// Whether somebody of this id has left.
+/// Whom events are about, across users: for consumers.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn has_left(db: &impl ConnectionTrait, id: Uuid) -> Result<bool, StoreError> {
-    Ok(deleted_users::Entity::find_by_id(id)
-        .one(db)
-        .await?
-        .is_some())
+pub async fn concerned(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, Concerned>, StoreError> {
+    let mut concerned: HashMap<Uuid, Concerned> =
+        ids.into_iter().map(|id| (id, Concerned::Nobody)).collect();
+    let ids: Vec<Uuid> = concerned.keys().copied().collect();
+    let here = users::Entity::find()
+        .filter(users::Column::Id.is_in(ids))
+        .all(db)
+        .await?;
+    for row in here {
+        concerned.insert(row.id, Concerned::User(row.try_into()?));
+    }
+    let missing = concerned
+        .iter()
+        .filter(|(_, who)| **who == Concerned::Nobody);
+    let missing: Vec<Uuid> = missing.map(|(id, _)| *id).collect();
+    if !missing.is_empty() {
+        let left = deleted_users::Column::Id.is_in(missing);
+        for row in deleted_users::Entity::find().filter(left).all(db).await? {
+            concerned.insert(row.id, Concerned::Left);
+        }
+    }
+    Ok(concerned)
 }
 
 /// The version that a change was made for must be the current one; none accepts any.

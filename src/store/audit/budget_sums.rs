@@ -1,0 +1,119 @@
+//! What is kept of budgets: the sums of their periods, and the crossings that were told of.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use sea_orm::{ConnectionTrait, Value};
+use uuid::Uuid;
+
+use super::Finding;
+use super::recount::{Recount, count, sum};
+use crate::domain::period::Period;
+use crate::domain::transaction::TransactionType;
+use crate::store::StoreError;
+use crate::store::budgets::{self, Budget};
+use crate::store::sql::{all, list};
+
+impl Recount {
+    pub(super) async fn periods(
+        &mut self,
+        db: &impl ConnectionTrait,
+        user_id: Uuid,
+    ) -> Result<(), StoreError> {
+        for budget in budgets::of_many_users(db, &[user_id]).await? {
+            let kept = budgets::all_kept(db, budget.id).await?;
+            if kept.is_empty() {
+                continue;
+            }
+            self.budget_periods += kept.len() as u64;
+            let days = spent_on_days(db, &budget).await?;
+            for row in kept {
+                let (budget_id, period_start, period_end) =
+                    (budget.id, row.period_start, row.period_end);
+                let period = budget.period_of(period_start).filter(|period| {
+                    *period
+                        == Period {
+                            start: period_start,
+                            end: period_end,
+                        }
+                });
+                let Some(period) = period.filter(|_| row.user_id == user_id) else {
+                    let found = Finding::StrayPeriod {
+                        user_id,
+                        budget_id,
+                        period_start,
+                        period_end,
+                    };
+                    self.findings.push(found);
+                    continue;
+                };
+                let within = days.range(period.start..=period.end);
+                let counted_minor = sum(within.map(|(_, minor)| *minor), user_id)?;
+                let kept_minor = row.spent_minor;
+                if kept_minor != counted_minor {
+                    self.findings.push(Finding::BudgetPeriod {
+                        user_id,
+                        budget_id,
+                        period_start,
+                        kept_minor,
+                        counted_minor,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each crossing was said by one event, and each such event becomes one alert, historic or not;
+    /// alerts go only with their user.
+    pub(super) async fn crossings(
+        &mut self,
+        db: &impl ConnectionTrait,
+        user_id: Uuid,
+    ) -> Result<(), StoreError> {
+        let of_user = "FROM budget_crossings c JOIN budgets b ON b.id = c.budget_id \
+             WHERE b.user_id = $1";
+        self.crossings = count(db, &format!("SELECT COUNT(*) {of_user}"), user_id).await?;
+        let text = format!(
+            "SELECT c.budget_id, c.period_start, c.threshold, c.event_id {of_user} AND NOT EXISTS \
+             (SELECT 1 FROM alerts a WHERE a.user_id = $1 AND a.source_event_id = c.event_id) \
+             ORDER BY c.budget_id, c.period_start, c.threshold"
+        );
+        for row in all(db, text, [user_id.into()]).await? {
+            self.findings.push(Finding::UntoldCrossing {
+                user_id,
+                budget_id: row.try_get_by_index(0)?,
+                period_start: row.try_get_by_index(1)?,
+                threshold: row.try_get_by_index(2)?,
+                event_id: row.try_get_by_index(3)?,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What counts against the budget, by day, from the bookings themselves.
+async fn spent_on_days(
+    db: &impl ConnectionTrait,
+    budget: &Budget,
+) -> Result<BTreeMap<NaiveDate, i64>, StoreError> {
+    let mut text = "SELECT date, SUM(amount_minor) FROM transactions \
+         WHERE user_id = $1 AND type = $2 AND currency = $3"
+        .to_owned();
+    let mut values: Vec<Value> = vec![
+        budget.user_id.into(),
+        TransactionType::Expense.as_str().into(),
+        budget.currency().code().into(),
+    ];
+    if !budget.category_ids.is_empty() {
+        text.push_str(" AND category_id IN (");
+        text.push_str(&list(budget.category_ids.len(), 4));
+        text.push(')');
+        values.extend(budget.category_ids.iter().map(|id| (*id).into()));
+    }
+    text.push_str(" GROUP BY date");
+    let days = all(db, text, values).await?;
+    days.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
+}
