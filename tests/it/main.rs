@@ -2,5 +2,6 @@
 //! folder of its own. Each file tells of one side of it.
 
 mod crashes;
+mod faults;
 mod pipeline;
 mod support;
