@@ -252,6 +252,15 @@ impl Problem {
         problem
     }
 
+    /// 503: the server took too long, and may have done it all the same.
+    pub fn out_of_time() -> Self {
+        let mut problem = Self::unavailable("the request ran out of time");
+        problem.detail =
+            "it took too long, and may have been done: look, or try again with the same Idempotency-Key"
+                .to_owned();
+        problem
+    }
+
     /// 500: our fault. The cause goes to the log alone.
     pub fn defect(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(

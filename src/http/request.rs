@@ -142,7 +142,7 @@ pub async fn surround<B: MessageBody + 'static>(
             return Ok(ServiceResponse::new(request, response));
         }
         Ok(Err(error)) => error.error_response(),
-        Err(_) => Problem::unavailable("the request ran out of time").error_response(),
+        Err(_) => Problem::out_of_time().error_response(),
     };
     // The framework has taken the request: what is left is to answer as an error does.
     let (response, problem) = readable(failed, &context);

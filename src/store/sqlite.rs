@@ -66,3 +66,15 @@ async fn pool(
         .map_err(|error| StoreError::Busy(format!("cannot open the database: {error}")))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
+
+/// Closes the only connection of a pool, whatever its state; the next use opens another.
+pub(super) async fn renew(db: &DatabaseConnection) -> Result<(), StoreError> {
+    let pool = db.get_sqlite_connection_pool();
+    let connection = pool
+        .acquire()
+        .await
+        .map_err(|error| StoreError::Busy(error.to_string()))?;
+    // Closing rolls back what is open. What closing has to complain of is moot.
+    let _ = connection.close().await;
+    Ok(())
+}

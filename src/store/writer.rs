@@ -17,7 +17,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{Signal, Signals, StoreError};
+use super::{Signal, Signals, StoreError, sqlite};
 use crate::config::Database;
 use crate::telemetry::metrics::handles::WriterMetrics;
 
@@ -92,6 +92,7 @@ impl Writer {
 
 /// A unit of work with whoever waits for it.
 trait Job: Send {
+    fn is_abandoned(&self) -> bool;
     fn run(&mut self, tx: Tx) -> BoxFuture<'_, Result<(), StoreError>>;
     fn settle(self: Box<Self>, commit: Result<(), StoreError>);
 }
@@ -108,6 +109,10 @@ where
     F: Future<Output = Result<T, StoreError>> + Send + 'static,
     U: FnOnce(Tx) -> F + Send + 'static,
 {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
     fn run(&mut self, tx: Tx) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let Some(unit) = self.unit.take() else {
@@ -126,7 +131,7 @@ where
             (Some(outcome), Ok(())) => outcome,
             (None, Ok(())) => Err(StoreError::defect("a unit was settled before it ran")),
         };
-        // Nobody is waiting any more when the client has gone: the commit stands all the same.
+        // Whoever stopped waiting while the unit ran does not hear of it: the commit stands all the same.
         let _ = self.reply.send(verdict);
     }
 }
@@ -143,7 +148,17 @@ async fn run(
         metrics.queue_depth(jobs.len() as u64);
         let begun = Instant::now();
         let bits = Arc::new(AtomicU8::new(0));
-        let commit = commit_together(&db, &mut batch, &bits).await;
+        let commit = match commit_together(&db, &mut batch, &bits).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Undone(error)) => Err(error),
+            Err(Failure::Unknown(error)) => {
+                if let Err(fault) = sqlite::renew(&db).await {
+                    tracing::error!(%fault, "the writer cannot leave a broken connection");
+                    return;
+                }
+                Err(error)
+            }
+        };
         metrics.committed(batch.len() as u64, begun.elapsed());
         if commit.is_ok() {
             signals.send(bits.load(Ordering::Relaxed));
@@ -154,25 +169,37 @@ async fn run(
     }
 }
 
+/// Why nothing of a batch was committed.
+enum Failure {
+    /// The transaction has ended in order.
+    Undone(StoreError),
+    /// SQLite may have ended the transaction by itself, as it does after a full disk. The driver
+    /// still counts it, would nest every later one in it, and would never commit again.
+    Unknown(StoreError),
+}
+
 async fn commit_together(
     db: &DatabaseConnection,
     batch: &mut [Box<dyn Job>],
     bits: &Arc<AtomicU8>,
-) -> Result<(), StoreError> {
+) -> Result<(), Failure> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    let tx = Arc::new(db.begin_with_options(options).await?);
-    match run_each(&tx, batch, bits).await {
-        Ok(()) => Ok(owned(tx)?.commit().await?),
-        Err(error) => {
-            // What failed is what the callers are told; the rollback of a lost connection is moot.
-            if let Ok(tx) = owned(tx) {
-                let _ = tx.rollback().await;
-            }
-            Err(error)
-        }
+    let begun = db.begin_with_options(options).await;
+    let tx = Arc::new(begun.map_err(|error| Failure::Undone(error.into()))?);
+    let ran = run_each(&tx, batch, bits).await;
+    let tx = owned(tx).map_err(Failure::Unknown)?;
+    match ran {
+        Ok(()) => tx
+            .commit()
+            .await
+            .map_err(|error| Failure::Unknown(error.into())),
+        Err(error) => match tx.rollback().await {
+            Ok(()) => Err(Failure::Undone(error)),
+            Err(_) => Err(Failure::Unknown(error)),
+        },
     }
 }
 
@@ -185,6 +212,10 @@ async fn run_each(
 ) -> Result<(), StoreError> {
     let alone = batch.len() == 1;
     for job in batch.iter_mut() {
+        // Whoever was told that time ran out may ask again: it should not happen twice.
+        if job.is_abandoned() {
+            continue;
+        }
         if !alone {
             tx.execute_unprepared("SAVEPOINT unit").await?;
         }

@@ -5,18 +5,33 @@
 pub(crate) mod chain;
 /// Somebody who uses the API.
 pub(crate) mod person;
+/// The real binary in a process of its own.
+pub(crate) mod process;
+/// The books counted anew.
+pub(crate) mod recount;
 /// A running server.
 pub(crate) mod world;
 
 pub(crate) use chain::Chain;
 pub(crate) use person::{Answer, Person};
+pub(crate) use process::Process;
+pub(crate) use recount::{recount, settled};
 pub(crate) use world::World;
 
 use wealth_companion::config::{Config, LoadArgs};
 
 /// Settings for a test: its own folder, free ports, cheap hashes, no limits; `set` comes on top.
 pub(crate) fn config(data_dir: &std::path::Path, set: &[(&str, &str)]) -> Config {
-    let settings = [
+    let mut args = LoadArgs::new();
+    for (key, value) in settings(data_dir).iter().chain(set) {
+        args = args.flag(*key, *value, "--set");
+    }
+    Config::load(&args).expect("good settings").config
+}
+
+/// The settings of every test.
+fn settings(data_dir: &std::path::Path) -> [(&str, &str); 8] {
+    [
         ("data_dir", data_dir.to_str().expect("a UTF-8 path")),
         ("http.public_addr", "127.0.0.1:0"),
         ("http.internal_addr", "127.0.0.1:0"),
@@ -25,10 +40,5 @@ pub(crate) fn config(data_dir: &std::path::Path, set: &[(&str, &str)]) -> Config
         ("auth.hash_iterations", "1"),
         ("limits.requests_per_minute", "0"),
         ("limits.sign_in_per_minute", "0"),
-    ];
-    let mut args = LoadArgs::new();
-    for (key, value) in settings.iter().chain(set) {
-        args = args.flag(*key, *value, "--set");
-    }
-    Config::load(&args).expect("good settings").config
+    ]
 }

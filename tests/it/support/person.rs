@@ -93,14 +93,27 @@ pub(crate) struct Person {
 impl Person {
     /// Whose session the answer of a sign-in carries.
     pub(crate) fn new(world: &World, session: &Value) -> Self {
+        Self::at(&world.url, &world.http, session)
+    }
+
+    /// The same, at this address.
+    pub(crate) fn at(url: &str, http: &reqwest::Client, session: &Value) -> Self {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         Self {
             id: text(&session["user"]["id"]),
             email: text(&session["user"]["email"]),
             token: text(&session["access_token"]),
             refresh_token: text(&session["refresh_token"]),
-            url: world.url.clone(),
-            http: world.http.clone(),
+            url: url.to_owned(),
+            http: http.clone(),
+        }
+    }
+
+    /// The same person after the server has come back at another address.
+    pub(crate) fn follows(&self, url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
         }
     }
 

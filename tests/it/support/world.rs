@@ -62,6 +62,12 @@ impl World {
         (self.run.await.expect("it does not panic"), self.data_dir)
     }
 
+    /// Waits until it ends by itself; gives how it ended. Fails after ten seconds.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.run).await;
+        ended.expect("it ends").expect("it does not panic")
+    }
+
     /// The life of the process, to end it in parts.
     pub(crate) fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle

@@ -1,0 +1,155 @@
+//! The real binary in a process of its own, which can be told to stop, killed, and cut off from the
+//! disk.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::world::PASSWORD;
+use super::{Answer, Person};
+
+/// How long a process may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running process. It is killed when it is dropped.
+pub(crate) struct Process {
+    pub(crate) url: String,
+    pub(crate) internal_url: String,
+    pub(crate) http: reqwest::Client,
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Process {
+    /// All roles on this folder.
+    pub(crate) async fn start(data_dir: &Path, set: &[(&str, &str)]) -> Self {
+        Self::spawn(Self::command(data_dir, set)).await
+    }
+
+    /// What [`start`](Self::start) runs, to be changed before it is spawned. It knows nothing of the
+    /// developer's environment, and passes over the signal of the limit of file sizes.
+    pub(crate) fn command(data_dir: &Path, set: &[(&str, &str)]) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command
+            .env_clear()
+            .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+            .arg(env!("CARGO_BIN_EXE_wealth-companion"));
+        let json = [("log.format", "json")];
+        let settings = super::settings(data_dir);
+        for (key, value) in settings.iter().chain(&json).chain(set) {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        command
+    }
+
+    /// Runs it, and waits until it says that it is ready.
+    pub(crate) async fn spawn(mut command: Command) -> Self {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.expect("it runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let (said_ready, ready) = oneshot::channel();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut said_ready = Some(said_ready);
+            for line in lines.map_while(Result::ok) {
+                let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
+                if line["message"] == "ready"
+                    && let Some(said_ready) = said_ready.take()
+                {
+                    let _ = said_ready.send(line.clone());
+                }
+                lock(&kept).push(line);
+            }
+        });
+        let ready = tokio::time::timeout(PATIENCE, ready).await;
+        let ready = ready.ok().and_then(Result::ok);
+        let ready = ready.unwrap_or_else(|| panic!("it never was ready: {:?}", lock(&log)));
+        let address = |key: &str| ready[key].as_str().expect("an address").to_owned();
+        Self {
+            url: address("api"),
+            internal_url: address("internal"),
+            http: reqwest::Client::new(),
+            child,
+            log,
+        }
+    }
+
+    /// Somebody new, in US dollars and UTC.
+    pub(crate) async fn register(&self, name: &str) -> Person {
+        let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        let url = format!("{}/v1/auth/register", self.url);
+        let session = Answer::to(self.http.post(url).json(&body)).await;
+        Person::at(&self.url, &self.http, &session.expect(201).body)
+    }
+
+    /// A GET on the internal listener; none where nobody listens any more.
+    pub(crate) async fn internal(&self, path: &str) -> Option<Answer> {
+        let url = format!("{}{path}", self.internal_url);
+        // A new connection each time: one that is kept would say nothing of the listener.
+        let request = self.http.get(&url).header("connection", "close");
+        let response = request.send().await.ok()?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = response.json().await.unwrap_or_default();
+        Some(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// What it has logged under this message.
+    pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
+        let log = lock(&self.log);
+        let said = log.iter().filter(|line| line["message"] == message);
+        said.cloned().collect()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let script = ["-c", r#"kill -s "$0" "$1""#, name, &pid];
+        let sent = Command::new("/bin/sh").args(script).status();
+        assert!(sent.expect("a shell").success());
+    }
+
+    /// Limits the size of the files that it writes, as a full disk would; none lifts the limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let set = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string()])
+            .arg(format!("--fsize={limit}:"))
+            .status();
+        assert!(set.expect("prlimit of util-linux").success());
+    }
+
+    /// How it ended. Fails when it does not end in time.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it still runs");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,171 @@
+//! The books counted anew, by other means than the ones that keep them: what is kept is compared
+//! with what the rows say.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use tokio::time::Instant;
+use wealth_companion::store::Store;
+
+/// What was counted.
+#[derive(Debug)]
+pub(crate) struct Recount {
+    /// Bookings there are.
+    pub(crate) transactions: i64,
+    /// Events in the log.
+    pub(crate) events: i64,
+    /// Alerts there are.
+    pub(crate) alerts: i64,
+    /// What does not agree.
+    pub(crate) differences: Vec<String>,
+}
+
+impl Recount {
+    /// Asserts that all agrees.
+    #[track_caller]
+    pub(crate) fn agrees(self) -> Self {
+        assert!(self.differences.is_empty(), "{:#?}", self.differences);
+        self
+    }
+}
+
+/// Each finds the rows that do not agree.
+const CHECKS: &[(&str, &str)] = &[
+    (
+        "a balance is not the opening balance and the bookings",
+        "SELECT hex(id) FROM wallets w WHERE balance_minor <> opening_balance_minor + COALESCE(( \
+           SELECT SUM(CASE type WHEN 'income' THEN amount_minor ELSE -amount_minor END) \
+           FROM transactions t WHERE t.wallet_id = w.id), 0)",
+    ),
+    (
+        "a monthly total is not the sum of its bookings",
+        "WITH counted AS ( \
+           SELECT user_id, currency, substr(date, 1, 7) || '-01' AS month, type, \
+             COALESCE(category_id, zeroblob(16)) AS category_id, wallet_id, \
+             SUM(amount_minor) AS amount_minor, COUNT(*) AS bookings \
+           FROM transactions GROUP BY 1, 2, 3, 4, 5, 6), \
+         kept AS (SELECT user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings \
+           FROM monthly_totals WHERE amount_minor <> 0 OR bookings <> 0) \
+         SELECT month || ' ' || type || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) \
+         UNION ALL \
+         SELECT month || ' ' || type || ' counted ' || amount_minor FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)",
+    ),
+    (
+        "a day's spending is not the sum of its expenses",
+        "WITH counted AS ( \
+           SELECT user_id, currency, date, COALESCE(category_id, zeroblob(16)) AS category_id, \
+             SUM(amount_minor) AS amount_minor \
+           FROM transactions WHERE type = 'expense' GROUP BY 1, 2, 3, 4), \
+         kept AS (SELECT user_id, currency, date, category_id, amount_minor \
+           FROM daily_spending WHERE amount_minor <> 0) \
+         SELECT date || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) \
+         UNION ALL \
+         SELECT date || ' counted ' || amount_minor FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)",
+    ),
+    (
+        "a budget's period is not the sum of what counts",
+        "SELECT b.name || ' ' || p.period_start || ' kept ' || p.spent_minor \
+         FROM budget_periods p JOIN budgets b ON b.id = p.budget_id \
+         WHERE p.spent_minor <> COALESCE(( \
+           SELECT SUM(amount_minor) FROM transactions t \
+           WHERE t.user_id = b.user_id AND t.currency = b.currency AND t.type = 'expense' \
+             AND t.date BETWEEN p.period_start AND p.period_end \
+             AND (b.starts_on IS NULL OR t.date >= b.starts_on) \
+             AND (NOT EXISTS (SELECT 1 FROM budget_categories c WHERE c.budget_id = b.id) \
+               OR t.category_id IN (SELECT category_id FROM budget_categories c WHERE c.budget_id = b.id))), 0)",
+    ),
+    (
+        "a booking does not have an event for each of its versions",
+        "SELECT hex(id) FROM transactions t WHERE version <> ( \
+           SELECT COUNT(*) FROM event_log e WHERE e.type LIKE 'finance.transaction.%' \
+             AND replace(json_extract(e.envelope, '$.data.transactionId'), '-', '') = lower(hex(t.id)))",
+    ),
+    (
+        "an event tells of a booking that was never made",
+        "SELECT json_extract(envelope, '$.data.transactionId') AS id FROM event_log e \
+         WHERE type LIKE 'finance.transaction.%' \
+           AND replace(json_extract(envelope, '$.data.transactionId'), '-', '') \
+             NOT IN (SELECT lower(hex(id)) FROM transactions) \
+           AND json_extract(envelope, '$.data.transactionId') NOT IN ( \
+             SELECT json_extract(envelope, '$.data.transactionId') FROM event_log \
+             WHERE type = 'finance.transaction.deleted')",
+    ),
+    (
+        "the projector has not handled an event",
+        "SELECT type FROM event_log e WHERE type LIKE 'finance.transaction.%' AND NOT EXISTS ( \
+           SELECT 1 FROM inbox i WHERE i.consumer = 'projector' AND i.event_id = e.event_id)",
+    ),
+    (
+        "the notifier has not handled an event",
+        "SELECT type FROM event_log e WHERE type IN ('finance.budget.exceeded', 'ai.insight.generated') \
+           AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.consumer = 'notifier' AND i.event_id = e.event_id)",
+    ),
+    (
+        "a crossing is not told by one event and one alert",
+        "SELECT period_start || ' ' || threshold FROM budget_crossings c \
+         WHERE 1 <> (SELECT COUNT(*) FROM event_log e WHERE e.event_id = c.event_id) \
+            OR 1 <> (SELECT COUNT(*) FROM alerts a WHERE a.source_event_id = c.event_id)",
+    ),
+    (
+        "an alert tells of no crossing",
+        "SELECT title FROM alerts WHERE source_event_id NOT IN (SELECT event_id FROM budget_crossings)",
+    ),
+    ("a dead letter", "SELECT reason FROM dead_letters"),
+];
+
+/// Counts the books in a folder anew. All events should have been handled.
+pub(crate) async fn recount(data_dir: &Path) -> Recount {
+    let store = open(data_dir).await;
+    let db = store.reads();
+    let mut differences = Vec::new();
+    for (what, check) in CHECKS {
+        for row in texts(db, check).await {
+            differences.push(format!("{what}: {row}"));
+        }
+    }
+    Recount {
+        transactions: number(db, "SELECT COUNT(*) FROM transactions").await,
+        events: number(db, "SELECT COUNT(*) FROM event_log").await,
+        alerts: number(db, "SELECT COUNT(*) FROM alerts").await,
+        differences,
+    }
+}
+
+/// Waits until every reader has come to the end of the log. Fails after ten seconds.
+pub(crate) async fn settled(data_dir: &Path) {
+    let store = open(data_dir).await;
+    let behind = "SELECT COUNT(*) FROM (VALUES ('relay'), ('bus.high_watermark'), ('consumer.projector'), \
+           ('consumer.notifier')) AS reader \
+         WHERE COALESCE((SELECT position FROM log_cursors WHERE name = reader.column1), 0) \
+           < COALESCE((SELECT MAX(position) FROM event_log), 0)";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while number(store.reads(), behind).await > 0 {
+        assert!(
+            Instant::now() < deadline,
+            "somebody has not read the log to its end"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn open(data_dir: &Path) -> Store {
+    let config = super::config(data_dir, &[]);
+    Store::open(&config).await.expect("it opens").0
+}
+
+async fn texts(db: &DatabaseConnection, text: &str) -> Vec<String> {
+    let statement = Statement::from_string(db.get_database_backend(), text);
+    let rows = db.query_all_raw(statement).await.expect("rows");
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).expect("a text"))
+        .collect()
+}
+
+/// The number that a query gives.
+pub(crate) async fn number(db: &DatabaseConnection, text: &str) -> i64 {
+    let statement = Statement::from_string(db.get_database_backend(), text);
+    let row = db.query_one_raw(statement).await.expect("a row");
+    let row = row.expect("a row");
+    row.try_get_by_index(0).expect("a number")
+}
