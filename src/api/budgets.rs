@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::books::{self, X_LOG_POSITION};
-use super::input::{AmountInput, nullable, present};
+use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
 use super::wallets::PageQuery;
@@ -130,7 +130,8 @@ pub struct NewBudget {
     period: PeriodKind,
     /// Where periods begin, and the first day that counts. Left out: the calendar's weeks (from
     /// Monday), months or years, and all days count.
-    starts_on: Option<NaiveDate>,
+    #[schema(value_type = Option<NaiveDate>)]
+    starts_on: Option<DayInput>,
     /// Percentages at which to be told; `[80, 100]` if left out.
     #[schema(value_type = Option<Thresholds>)]
     alert_at: Option<Vec<i64>>,
@@ -157,7 +158,7 @@ impl NewBudget {
             name,
             limit,
             period: self.period,
-            starts_on: self.starts_on,
+            starts_on: self.starts_on.map(|day| day.0),
             alert_at,
             category_ids,
             version: 1,
@@ -205,7 +206,7 @@ pub struct BudgetPatch {
     /// Where periods begin, and the first day that counts.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<NaiveDate>)]
-    starts_on: Option<Option<NaiveDate>>,
+    starts_on: Option<Option<DayInput>>,
     /// Percentages at which to be told.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Thresholds>)]
@@ -221,7 +222,7 @@ impl BudgetPatch {
             amount: self.amount.map(|amount| amount.0),
             currency: checks.optional("/currency", self.currency, |code| Currency::parse(&code)),
             period: self.period,
-            starts_on: self.starts_on,
+            starts_on: self.starts_on.map(|day| day.map(|day| day.0)),
             alert_at: checks.optional("/alert_at", self.alert_at, Thresholds::new),
         };
         checks.finish()?;
@@ -273,6 +274,7 @@ pub struct BudgetQuery {
 /// Make a budget.
 #[utoipa::path(
     tag = "budgets",
+    request_body = NewBudget,
     responses((status = 201, description = "The budget", body = BudgetView))
 )]
 #[post("/v1/budgets")]
@@ -383,6 +385,7 @@ pub(super) async fn get(
 #[utoipa::path(
     tag = "budgets",
     params(("id" = Uuid, Path, description = "The budget")),
+    request_body = BudgetPatch,
     responses((status = 200, description = "The budget", body = BudgetView))
 )]
 #[patch("/v1/budgets/{id}")]

@@ -144,6 +144,7 @@ pub struct CategoryPage {
 /// Make a category.
 #[utoipa::path(
     tag = "categories",
+    request_body = NewCategory,
     responses((status = 201, description = "The category", body = CategoryView))
 )]
 #[post("/v1/categories")]
@@ -211,6 +212,7 @@ pub(super) async fn get(
 #[utoipa::path(
     tag = "categories",
     params(("id" = Uuid, Path, description = "The category")),
+    request_body = CategoryPatch,
     responses((status = 200, description = "The category", body = CategoryView))
 )]
 #[patch("/v1/categories/{id}")]

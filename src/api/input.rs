@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
@@ -48,6 +49,28 @@ impl PartialSchema for AmountInput {
 impl ToSchema for AmountInput {
     fn name() -> Cow<'static, str> {
         "Amount".into()
+    }
+}
+
+/// A day as on a bank statement: `YYYY-MM-DD`, and nobody's money is older than 1900.
+#[derive(Debug, Clone, Copy)]
+pub struct DayInput(pub NaiveDate);
+
+impl<'de> Deserialize<'de> for DayInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse()
+            .ok()
+            // The parser takes `2026-2-1` and years of five digits too.
+            .filter(|day: &NaiveDate| {
+                (1900..=9999).contains(&day.year()) && day.to_string() == text
+            })
+            .map(Self)
+            .ok_or_else(|| {
+                serde::de::Error::custom(
+                    "a day is written YYYY-MM-DD, from 1900-01-01 to 9999-12-31",
+                )
+            })
     }
 }
 

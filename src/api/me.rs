@@ -79,7 +79,11 @@ pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpRes
 }
 
 /// Change currency, time zone or name.
-#[utoipa::path(tag = "me", responses((status = 200, description = "The user", body = UserView)))]
+#[utoipa::path(
+    tag = "me",
+    request_body = MeChange,
+    responses((status = 200, description = "The user", body = UserView))
+)]
 #[patch("/v1/me")]
 pub(super) async fn amend(
     api: web::Data<Api>,

@@ -214,6 +214,7 @@ fn address_of(request: &HttpRequest) -> Option<std::net::IpAddr> {
 #[utoipa::path(
     tag = "session",
     security(()),
+    request_body = Registration,
     responses((status = 201, description = "Registered and signed in", body = SessionView))
 )]
 #[post("/v1/auth/register")]
@@ -344,6 +345,7 @@ fn hash_of(token: &str) -> TokenHash {
 #[utoipa::path(
     tag = "session",
     security(()),
+    request_body = Login,
     responses((status = 200, description = "Signed in", body = SessionView))
 )]
 #[post("/v1/auth/login")]
@@ -382,6 +384,7 @@ pub(super) async fn login(
 #[utoipa::path(
     tag = "session",
     security(()),
+    request_body = Refresh,
     responses((status = 200, description = "New tokens", body = SessionView))
 )]
 #[post("/v1/auth/refresh")]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::input::{AmountInput, nullable, present};
+use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
 use super::{Api, answer};
@@ -83,7 +83,8 @@ pub struct NewTransaction {
     /// More than zero, in the wallet's currency.
     amount: AmountInput,
     /// The day; today in your time zone if left out.
-    date: Option<NaiveDate>,
+    #[schema(value_type = Option<NaiveDate>)]
+    date: Option<DayInput>,
     /// One of your categories.
     category_id: Option<Uuid>,
     /// What it was.
@@ -104,9 +105,7 @@ impl NewTransaction {
             wallet_id: self.wallet_id,
             transaction_type: self.transaction_type,
             amount: self.amount.0,
-            date: checks
-                .optional("/date", self.date, check_date)
-                .unwrap_or(today),
+            date: self.date.map_or(today, |day| day.0),
             category_id: self.category_id,
             description: checks
                 .optional("/description", self.description, |text| description(&text)),
@@ -130,16 +129,6 @@ fn notes(text: &str) -> Result<String, crate::domain::text::TextError> {
     check_long_text(text, 1..=2000)
 }
 
-/// Years of a bank statement: four digits, and nobody's money is older.
-fn check_date(date: NaiveDate) -> Result<NaiveDate, &'static str> {
-    use chrono::Datelike;
-    if (1900..=9999).contains(&date.year()) {
-        Ok(date)
-    } else {
-        Err("from 1900-01-01 to 9999-12-31")
-    }
-}
-
 /// What to change; what is left out stays, null removes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -157,8 +146,8 @@ pub struct TransactionPatch {
     #[schema(nullable = false)]
     amount: Option<AmountInput>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    date: Option<NaiveDate>,
+    #[schema(nullable = false, value_type = Option<NaiveDate>)]
+    date: Option<DayInput>,
     /// One of your categories.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<Uuid>)]
@@ -184,7 +173,7 @@ impl TransactionPatch {
             wallet_id: self.wallet_id,
             transaction_type: self.transaction_type,
             amount: self.amount.map(|amount| amount.0),
-            date: checks.optional("/date", self.date, check_date),
+            date: self.date.map(|day| day.0),
             category_id: self.category_id,
             description: checks
                 .removable("/description", self.description, |text| description(&text)),
@@ -215,9 +204,11 @@ pub struct TransactionQuery {
     #[param(rename = "type")]
     transaction_type: Option<TransactionType>,
     /// On or after this day.
-    from: Option<NaiveDate>,
+    #[param(value_type = Option<NaiveDate>)]
+    from: Option<DayInput>,
     /// On or before this day.
-    to: Option<NaiveDate>,
+    #[param(value_type = Option<NaiveDate>)]
+    to: Option<DayInput>,
     /// Of at least this amount, in the wallet's currency, or without a wallet in yours.
     min_amount: Option<String>,
     /// Of at most this amount, in the wallet's currency, or without a wallet in yours.
@@ -231,8 +222,8 @@ impl TransactionQuery {
             wallet_id: self.wallet_id,
             category_id: self.category_id,
             transaction_type: self.transaction_type,
-            from: self.from,
-            to: self.to,
+            from: self.from.map(|day| day.0),
+            to: self.to.map(|day| day.0),
             ..Filter::default()
         };
         if self.min_amount.is_none() && self.max_amount.is_none() {
@@ -280,6 +271,7 @@ fn act(api: &Api, session: &Session, context: &RequestContext) -> Act {
 /// Book income or an expense.
 #[utoipa::path(
     tag = "transactions",
+    request_body = NewTransaction,
     responses((status = 201, description = "The booking", body = TransactionView))
 )]
 #[post("/v1/transactions")]
@@ -351,6 +343,7 @@ pub(super) async fn get(
 #[utoipa::path(
     tag = "transactions",
     params(("id" = Uuid, Path, description = "The booking")),
+    request_body = TransactionPatch,
     responses((status = 200, description = "The booking", body = TransactionView))
 )]
 #[patch("/v1/transactions/{id}")]

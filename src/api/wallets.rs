@@ -153,6 +153,7 @@ pub struct WalletPage {
 /// Make a wallet.
 #[utoipa::path(
     tag = "wallets",
+    request_body = NewWallet,
     responses((status = 201, description = "The wallet", body = WalletView))
 )]
 #[post("/v1/wallets")]
@@ -219,6 +220,7 @@ pub(super) async fn get(
 #[utoipa::path(
     tag = "wallets",
     params(("id" = Uuid, Path, description = "The wallet")),
+    request_body = WalletPatch,
     responses((status = 200, description = "The wallet", body = WalletView))
 )]
 #[patch("/v1/wallets/{id}")]

@@ -8,7 +8,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use super::Problem;
@@ -72,20 +72,43 @@ async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Proble
 
 /// JSON that cannot be read is 400; JSON that says something else than it should is 422.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take an array for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        require_json(bytes)?;
+        return Err(Problem::field("", "the body must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = pointer_of(error.path());
-        let error = error.into_inner();
-        match error.classify() {
-            Category::Data => Problem::field(pointer, without_place(&error)),
-            Category::Io | Category::Syntax | Category::Eof => {
-                Problem::unreadable(format!("the body is not JSON: {error}"))
-            }
-        }
-    })?;
-    json.end()
-        .map_err(|error| Problem::unreadable(format!("the body is not JSON: {error}")))?;
+    let value =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| wrong_field(bytes, &error))?;
+    json.end().map_err(|error| unreadable(&error))?;
     Ok(value)
+}
+
+/// The parser stops at the first wrong field, and does not always tell it from broken JSON.
+fn wrong_field(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    if error.inner().classify() != Category::Data
+        && let Err(broken) = require_json(bytes)
+    {
+        return broken;
+    }
+    let detail = without_place(error.inner());
+    let mut pointer = pointer_of(error.path());
+    // A field that is missing has no place in the body, but a name.
+    let missing = detail.strip_prefix("missing field `");
+    if let Some(name) = missing.and_then(|rest| rest.strip_suffix('`')) {
+        pointer = format!("{pointer}/{name}");
+    }
+    Problem::field(pointer, detail)
+}
+
+fn require_json(bytes: &[u8]) -> Result<(), Problem> {
+    serde_json::from_slice::<IgnoredAny>(bytes)
+        .map(drop)
+        .map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Problem {
+    Problem::unreadable(format!("the body is not JSON: {error}"))
 }
 
 /// RFC 6901.

@@ -3,5 +3,7 @@
 
 mod crashes;
 mod faults;
+mod bad_bodies;
+mod bad_input;
 mod pipeline;
 mod support;

@@ -3,19 +3,25 @@
 
 /// The chain without a server: the steps of relay and consumers are taken by the test.
 pub(crate) mod chain;
+/// The routes as the server tells of them.
+pub(crate) mod openapi;
 /// Somebody who uses the API.
 pub(crate) mod person;
 /// The real binary in a process of its own.
 pub(crate) mod process;
 /// The books counted anew.
 pub(crate) mod recount;
+/// Everything that the database holds.
+pub(crate) mod rows;
 /// A running server.
 pub(crate) mod world;
 
 pub(crate) use chain::Chain;
+pub(crate) use openapi::{Document, Operation, Things};
 pub(crate) use person::{Answer, Person};
 pub(crate) use process::Process;
 pub(crate) use recount::{recount, settled};
+pub(crate) use rows::Rows;
 pub(crate) use world::World;
 
 use wealth_companion::config::{Config, LoadArgs};

@@ -21,7 +21,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// Sends the request.
     pub(crate) async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        Self::read(request.send().await.expect("an answer")).await
+    }
+
+    /// Reads an answer to its end.
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await.expect("a body");

@@ -1,0 +1,196 @@
+//! The routes as the server itself tells of them, so that a new one is covered by the walks.
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Person, World};
+
+/// The OpenAPI document of a running server.
+#[derive(Debug, Clone)]
+pub(crate) struct Document(pub(crate) Value);
+
+/// One method of one path.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    /// Needs a session.
+    pub(crate) closed: bool,
+    /// Names of the query fields.
+    pub(crate) query: Vec<String>,
+    /// Names of the headers.
+    pub(crate) headers: Vec<String>,
+    /// The schema of the body, if it takes one.
+    pub(crate) body: Option<Value>,
+}
+
+impl Document {
+    pub(crate) async fn of(world: &World) -> Self {
+        let answer = Answer::to(world.http.get(format!("{}/openapi.json", world.url))).await;
+        Self(answer.expect(200).body)
+    }
+
+    /// Every operation.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        let paths = self.0["paths"].as_object().expect("paths");
+        let all: Vec<Operation> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(move |it| (path, it))
+            })
+            .map(|(path, (method, operation))| self.operation(path, method, operation))
+            .collect();
+        assert!(all.len() > 20, "the walk must find the routes: {all:?}");
+        all
+    }
+
+    /// Every operation that takes a body, with the schema of the body.
+    pub(crate) fn with_bodies(&self) -> Vec<(Operation, Value)> {
+        let all = self.operations().into_iter();
+        let with: Vec<_> = all
+            .filter_map(|operation| operation.body.clone().map(|body| (operation, body)))
+            .collect();
+        assert!(with.len() > 8, "the walk must find the bodies: {with:?}");
+        with
+    }
+
+    fn operation(&self, path: &str, method: &str, operation: &Value) -> Operation {
+        let parameters = operation["parameters"].as_array();
+        let named = |place: &str| {
+            let of_place = parameters
+                .into_iter()
+                .flatten()
+                .filter(|it| it["in"] == place);
+            of_place
+                .map(|it| it["name"].as_str().expect("a name").to_owned())
+                .collect()
+        };
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        Operation {
+            method: method.to_uppercase().parse().expect("a method"),
+            path: path.to_owned(),
+            closed: operation["security"] != json!([{}]),
+            query: named("query"),
+            headers: named("header"),
+            body: (!body.is_null()).then(|| self.resolved(body).clone()),
+        }
+    }
+
+    /// The schema itself, where it is a reference.
+    pub(crate) fn resolved<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        match schema["$ref"].as_str() {
+            None => schema,
+            Some(reference) => {
+                let pointer = reference.strip_prefix('#').expect("a local reference");
+                self.resolved(self.0.pointer(pointer).expect("what is referred to"))
+            }
+        }
+    }
+
+    /// All that a value may be: the schema, or each of its alternatives.
+    pub(crate) fn alternatives<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
+        let schema = self.resolved(schema);
+        for key in ["oneOf", "anyOf", "allOf"] {
+            if let Some(of) = schema[key].as_array() {
+                return of.iter().flat_map(|one| self.alternatives(one)).collect();
+            }
+        }
+        vec![schema]
+    }
+}
+
+impl Operation {
+    /// "POST /v1/wallets".
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// "wallets" of "/v1/wallets/{id}".
+    pub(crate) fn collection(&self) -> &str {
+        self.path.split('/').nth(2).expect("a collection")
+    }
+
+    /// The path of the person's own thing.
+    pub(crate) fn path_of(&self, things: &Things) -> String {
+        self.path_with(things.id(self.collection()))
+    }
+
+    /// The path with this id.
+    pub(crate) fn path_with(&self, id: &str) -> String {
+        let path = self.path.replace("{id}", id);
+        assert!(!path.contains('{'), "what stands for the fields of {path}?");
+        path
+    }
+}
+
+/// One thing of each collection, all of one person.
+#[derive(Debug, Clone)]
+pub(crate) struct Things {
+    ids: Map<String, Value>,
+}
+
+impl Things {
+    /// Makes them from the document's own examples, and an alert by spending too much.
+    pub(crate) async fn of(person: &Person, document: &Document) -> Self {
+        let mut things = Self { ids: Map::new() };
+        let of_people = |path: &str| path.starts_with("/v1/auth/");
+        let mut create: Vec<(Operation, Value)> = document
+            .with_bodies()
+            .into_iter()
+            .filter(|(it, _)| it.method == Method::POST && !of_people(&it.path))
+            .collect();
+        // Others refer to wallets and categories.
+        create.sort_by_key(|(it, _)| !matches!(it.collection(), "wallets" | "categories"));
+        for (operation, schema) in &create {
+            let body = things.example(schema);
+            let made = person.post(&operation.path, &body).await.expect(201);
+            things
+                .ids
+                .insert(operation.collection().to_owned(), made.id().into());
+        }
+        let budget = json!({
+            "name": "Tight", "category_ids": [], "amount": "0.01", "currency": "USD", "period": "yearly",
+            "starts_on": "2020-01-01"
+        });
+        person.post("/v1/budgets", &budget).await.expect(201);
+        let spent = json!({
+            "wallet_id": things.id("wallets"), "type": "expense", "amount": "5.00", "notes": "too much"
+        });
+        let spent = person.post("/v1/transactions", &spent).await.expect(201);
+        person.get_after("/v1/dashboard", &spent).await;
+        let alerts = person.alerts(2).await;
+        things
+            .ids
+            .insert("alerts".to_owned(), alerts[0]["id"].clone());
+        things
+    }
+
+    /// The id of the thing of a collection.
+    pub(crate) fn id(&self, collection: &str) -> &str {
+        self.ids
+            .get(collection)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("make one of {collection}: {self:?}"))
+    }
+
+    /// The example of a schema, with these things where it refers to others.
+    pub(crate) fn example(&self, schema: &Value) -> Value {
+        let mut example = match &schema["example"] {
+            Value::Null => schema["examples"][0].clone(),
+            example => example.clone(),
+        };
+        let fields = example.as_object_mut().expect("each body has an example");
+        for (name, value) in fields.iter_mut() {
+            match name.as_str() {
+                "wallet_id" => *value = json!(self.id("wallets")),
+                "category_id" => *value = json!(self.id("categories")),
+                "category_ids" => *value = json!([self.id("categories")]),
+                _ => {}
+            }
+        }
+        example
+    }
+}
