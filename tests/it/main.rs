@@ -1,5 +1,6 @@
 //! The stories of the system, on its real parts: a real server on a free port, a real database in a
 //! folder of its own. Each file tells of one side of it.
 
+mod layering;
 mod pipeline;
 mod support;
