@@ -34,6 +34,8 @@ pub struct Delivery {
 pub struct Heard {
     /// The event.
     pub event: Event,
+    /// The event as it came, with what this version does not know: for the dead letters.
+    pub payload: Vec<u8>,
     /// Its place in the log, where the bus knows it.
     pub position: Option<LogPosition>,
 }

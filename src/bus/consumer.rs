@@ -80,6 +80,7 @@ impl Consumer {
                 }
                 Ok(event) => batch.push(Heard {
                     event,
+                    payload: delivery.payload,
                     position: delivery.position,
                 }),
                 Err(error) => self.bury_unread(delivery, &error).await?,
@@ -100,7 +101,7 @@ impl Consumer {
         if self.handler.hears().contains(&event_type) {
             Ok(event)
         } else {
-            Err(EventError::UnknownType(event_type.as_str().to_owned()))
+            Err(EventError::NotForThis(event_type.as_str()))
         }
     }
 
@@ -135,7 +136,7 @@ impl Consumer {
 
     async fn bury(&self, heard: &Heard, reason: String) -> Result<(), StoreError> {
         let topic = heard.event.data.event_type().as_str().to_owned();
-        let payload = heard.event.to_json().map_err(StoreError::defect)?;
+        let payload = String::from_utf8_lossy(&heard.payload).into_owned();
         self.keep(topic, heard.event.id, payload, reason).await
     }
 

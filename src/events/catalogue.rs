@@ -144,11 +144,17 @@ impl Booking {
     /// The amount, read exactly.
     ///
     /// # Errors
-    /// The digits do not fit the currency.
+    /// The digits do not fit the currency, or there is nothing above zero.
     pub fn money(&self) -> Result<Money, EventError> {
-        self.amount
+        let money = self
+            .amount
             .money(self.currency)
-            .map_err(|error| EventError::Data(error.to_string()))
+            .map_err(|error| EventError::Data(error.to_string()))?;
+        if money.minor() > 0 {
+            Ok(money)
+        } else {
+            Err(EventError::Data("an amount is more than zero".to_owned()))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! other way reads.
 
 use chrono::{DateTime, Utc};
+use cloudevents::event::SpecVersion;
 use cloudevents::{AttributesReader, Data, EventBuilder, EventBuilderV10};
 use serde_json::Value;
 use uuid::Uuid;
@@ -78,6 +79,9 @@ pub enum EventError {
     /// A type that the catalogue does not have.
     #[error("the type {0:?} is not in the catalogue")]
     UnknownType(String),
+    /// A type of the catalogue that this consumer does not hear.
+    #[error("the type {0:?} is not for this consumer")]
+    NotForThis(&'static str),
     /// Data that is not what the type says.
     #[error("the data does not fit the type: {0}")]
     Data(String),
@@ -151,6 +155,9 @@ impl Event {
         }
         let event: cloudevents::Event = serde_json::from_slice(bytes)
             .map_err(|error| EventError::NotCloudEvent(error.to_string()))?;
+        if event.specversion() != SpecVersion::V10 {
+            return Err(EventError::Attribute("specversion"));
+        }
         let event_type = EventType::named(event.ty())
             .ok_or_else(|| EventError::UnknownType(event.ty().chars().take(100).collect()))?;
         let id = Uuid::try_parse(event.id()).map_err(|_| EventError::Attribute("id"))?;

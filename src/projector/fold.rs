@@ -68,9 +68,7 @@ impl Movement {
             ),
             EventData::TransactionDeleted(deleted) => (Some(Entry::of(&deleted.before)?), None),
             other => {
-                return Err(EventError::UnknownType(
-                    other.event_type().as_str().to_owned(),
-                ));
+                return Err(EventError::NotForThis(other.event_type().as_str()));
             }
         };
         Ok(Self {

@@ -5,5 +5,8 @@ mod crashes;
 mod faults;
 mod bad_bodies;
 mod bad_input;
+mod dead_letters;
+mod events;
+mod layering;
 mod pipeline;
 mod support;

@@ -1,0 +1,310 @@
+//! What comes from the bus and will never work: kept once with the reason, counted, and no other
+//! event waits for it.
+
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wealth_companion::bus::Delivery;
+use wealth_companion::bus::consumer::Consumer;
+use wealth_companion::domain::money::Currency;
+use wealth_companion::store::dashboard;
+use wealth_companion::store::entities::dead_letters;
+use wealth_companion::telemetry::metrics;
+
+use crate::support::Chain;
+use crate::support::chain::{Household, day};
+
+/// What was kept, oldest first.
+async fn letters(chain: &Chain) -> Vec<dead_letters::Model> {
+    dead_letters::Entity::find()
+        .order_by_asc(dead_letters::Column::Id)
+        .all(chain.store.reads())
+        .await
+        .expect("dead letters")
+}
+
+/// What the projector has counted as spent in February, in minor units.
+async fn spent(chain: &Chain, ada: Household) -> i64 {
+    let (usd, month) = (
+        Currency::parse("USD").expect("a currency"),
+        day("2026-02-01"),
+    );
+    let months = dashboard::months(chain.store.reads(), ada.user_id, usd, month, month).await;
+    months
+        .expect("sums")
+        .iter()
+        .map(|sum| sum.amount_minor)
+        .sum()
+}
+
+fn delivery(topic: &str, payload: impl Into<Vec<u8>>) -> Delivery {
+    Delivery {
+        topic: topic.to_owned(),
+        payload: payload.into(),
+        position: None,
+    }
+}
+
+/// The metric's value on its line.
+fn counted(line: &str) -> u64 {
+    let text = metrics::render(&metrics::install());
+    text.lines()
+        .find_map(|found| found.strip_prefix(line))
+        .map_or(0, |value| value.trim().parse().expect("a count"))
+}
+
+/// A change to the envelope of a good event.
+type Spoil = fn(&mut Value);
+
+/// Envelopes that are wrong in one thing, with a part of the reason.
+const SPOILT: &[(&str, Spoil)] = &[
+    ("not a CloudEvent", |event| *event = json!([1, 2])),
+    ("not a CloudEvent", |event| remove(event, "specversion")),
+    ("not a CloudEvent", |event| {
+        event["specversion"] = json!("2.0")
+    }),
+    ("not a CloudEvent", |event| remove(event, "id")),
+    ("id is missing or malformed", |event| {
+        event["id"] = json!("seven")
+    }),
+    ("subject is missing", |event| remove(event, "subject")),
+    ("time is missing", |event| remove(event, "time")),
+    ("data is missing", |event| remove(event, "data")),
+    ("not in the catalogue", |event| {
+        event["type"] = json!("finance.transaction.undone")
+    }),
+    ("specversion is missing or malformed", |event| {
+        event["specversion"] = json!("0.3");
+    }),
+    ("correlationid is missing", |event| {
+        remove(event, "correlationid")
+    }),
+    ("correlationid is missing", |event| {
+        event["correlationid"] = json!("7")
+    }),
+    ("causationid is missing or malformed", |event| {
+        event["causationid"] = json!("7")
+    }),
+    ("traceparent is missing", |event| {
+        remove(event, "traceparent")
+    }),
+    ("traceparent is missing", |event| {
+        event["traceparent"] = json!("00-0-0-01")
+    }),
+    ("missing field `amount`", |event| {
+        remove(&mut event["data"], "amount")
+    }),
+    ("missing field `walletId`", |event| {
+        remove(&mut event["data"], "walletId")
+    }),
+    ("does not fit the type", |event| {
+        event["data"]["amount"] = json!("12.34")
+    }),
+    ("does not fit the type", |event| {
+        event["data"]["date"] = json!("2026-02-30")
+    }),
+    ("does not fit the type", |event| {
+        event["data"]["currency"] = json!("DOLLAR")
+    }),
+    ("unknown variant", |event| {
+        event["data"]["type"] = json!("gift")
+    }),
+    ("does not fit the type", |event| {
+        event["data"] = json!("text")
+    }),
+    ("does not fit the type", |event| {
+        event["data"]["amount"] = number("12.345")
+    }),
+    ("more than zero", |event| {
+        event["data"]["amount"] = number("-5.00")
+    }),
+    ("more than zero", |event| {
+        event["data"]["amount"] = number("0.00")
+    }),
+    ("does not fit the type", |event| {
+        event["data"]["amount"] = number("1e400")
+    }),
+    ("the user does not exist", |event| {
+        event["data"]["userId"] = json!(Uuid::from_u128(7))
+    }),
+    ("more than 1048576", |event| {
+        event["data"]["description"] = json!("x".repeat(1 << 20))
+    }),
+];
+
+fn remove(value: &mut Value, key: &str) {
+    value.as_object_mut().expect("an object").remove(key);
+}
+
+/// A JSON number with these digits.
+fn number(digits: &str) -> Value {
+    serde_json::from_str(digits).expect("a number")
+}
+
+/// Every spoilt envelope under an id of its own, and bytes that are not even JSON.
+fn spoilt(good: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let mut all: Vec<(&str, Vec<u8>)> = SPOILT
+        .iter()
+        .zip(1_u128..)
+        .map(|((reason, spoil), id)| {
+            let mut event: Value = serde_json::from_str(good).expect("JSON");
+            event["id"] = json!(Uuid::from_u128(id << 64 | 0x4000_8000));
+            spoil(&mut event);
+            (*reason, event.to_string().into_bytes())
+        })
+        .collect();
+    let cut = &good[..good.len() - 2];
+    all.push(("not a CloudEvent", cut.into()));
+    all.push(("not a CloudEvent", b"\xff\xfe\x00".to_vec()));
+    all.push(("not a CloudEvent", Vec::new()));
+    all
+}
+
+#[tokio::test]
+async fn bad_events_are_kept_once_with_the_reason_and_hold_up_nobody() {
+    metrics::install();
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    for _ in 0..3 {
+        chain.spend(ada, "10.00", "2026-02-10").await;
+    }
+    let log = chain.log().await;
+    let bad = spoilt(&log[0].envelope);
+    // A good one at the beginning, in the middle and at the end.
+    let mut batch: Vec<Delivery> = bad
+        .iter()
+        .map(|(_, payload)| delivery("spoilt.in.transit", payload.clone()))
+        .collect();
+    let mut good = Chain::deliveries(&log);
+    batch.insert(0, good.remove(0));
+    batch.insert(batch.len() / 2, good.remove(0));
+    batch.push(good.remove(0));
+
+    chain.projector.take(batch.clone()).await.expect("taken");
+    assert_eq!(
+        spent(&chain, ada).await,
+        3_000,
+        "the good ones were counted"
+    );
+    let kept = letters(&chain).await;
+    let reasons: Vec<String> = kept
+        .iter()
+        .map(|letter| letter.reason.clone().unwrap_or_default())
+        .collect();
+    for (reason, _) in &bad {
+        let wanted = bad.iter().filter(|(other, _)| other == reason).count();
+        let found = reasons.iter().filter(|kept| kept.contains(reason)).count();
+        assert!(
+            found >= wanted,
+            "{reason}: {found} of {wanted} in {reasons:#?}"
+        );
+    }
+    assert_eq!(kept.len(), bad.len(), "{reasons:#?}");
+    assert!(kept.iter().all(|letter| letter.consumer == "projector"));
+    let unread = kept
+        .iter()
+        .filter(|letter| letter.topic == "spoilt.in.transit")
+        .count();
+    let line = "wealth_dead_letters_total{topic=\"spoilt.in.transit\"}";
+    assert_eq!(counted(line), u64::try_from(unread).expect("few"));
+
+    // The bus delivers at least once: the letters and the sums stay as they are.
+    chain.projector.take(batch).await.expect("taken again");
+    assert_eq!(letters(&chain).await, kept);
+    assert_eq!(spent(&chain, ada).await, 3_000);
+}
+
+#[tokio::test]
+async fn a_letter_keeps_what_came() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    chain.spend(ada, "10.00", "2026-02-10").await;
+    let mut event: Value = serde_json::from_str(&chain.log().await[0].envelope).expect("JSON");
+    event["data"]["userId"] = json!(Uuid::from_u128(7));
+    event["data"]["ofALaterVersion"] = json!("kept");
+    let strange = delivery("finance.transaction.created", event.to_string());
+    let torn = delivery("finance.transaction.created", "{\"specversion\":");
+    chain
+        .projector
+        .take(vec![strange, torn])
+        .await
+        .expect("taken");
+    let kept = letters(&chain).await;
+    let payloads: Vec<&str> = kept.iter().map(|letter| letter.payload.as_str()).collect();
+    assert!(payloads.contains(&"{\"specversion\":"), "{payloads:?}");
+    assert!(
+        payloads.contains(&event.to_string().as_str()),
+        "{payloads:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_breaks_the_batch_is_found_and_the_others_go_on() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    for _ in 0..4 {
+        chain.spend(ada, "10.00", "2026-02-10").await;
+    }
+    let log = chain.log().await;
+    let mut batch = Chain::deliveries(&log);
+    // Two sums that fit alone, and not together: the database refuses the second.
+    for delivery in &mut batch[1..3] {
+        let huge = String::from_utf8_lossy(&delivery.payload)
+            .replace("\"amount\":10.00", "\"amount\":30000000000000000.00");
+        delivery.payload = huge.into_bytes();
+    }
+    chain.projector.take(batch).await.expect("taken");
+    let kept = letters(&chain).await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(
+        kept[0]
+            .reason
+            .as_deref()
+            .unwrap_or_default()
+            .contains("range of amounts"),
+        "{kept:?}"
+    );
+    assert_eq!(spent(&chain, ada).await, 3_000_000_000_000_000_000 + 2_000);
+}
+
+#[tokio::test]
+async fn the_notifier_buries_what_it_cannot_tell_anybody() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    chain.budget(ada, 10_000).await;
+    chain.spend(ada, "85.00", "2026-02-10").await;
+    chain.relay.tick().await.expect("the relay");
+    chain.projector_bus.tick().await.expect("the projector");
+    let log = chain.log().await;
+    let booked = Chain::deliveries(&log[..1]).remove(0);
+    let warning = Chain::deliveries(&log[1..2]).remove(0);
+    let mut nobody: Value = serde_json::from_slice(&warning.payload).expect("JSON");
+    nobody["id"] = json!(Uuid::from_u128(0x4000_8000));
+    nobody["data"]["userId"] = json!(Uuid::from_u128(7));
+    let nobody = delivery(&warning.topic, nobody.to_string());
+
+    let batch = vec![booked, nobody, warning];
+    take(&chain.notifier, batch.clone()).await;
+    take(&chain.notifier, batch).await;
+    let reasons: Vec<_> = letters(&chain)
+        .await
+        .into_iter()
+        .filter_map(|kept| kept.reason)
+        .collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons[0].contains("not for this consumer"), "{reasons:?}");
+    assert!(
+        reasons[1].contains("the user does not exist"),
+        "{reasons:?}"
+    );
+    let sent = chain
+        .log()
+        .await
+        .into_iter()
+        .filter(|entry| entry.topic == "notification.alert.sent");
+    assert_eq!(sent.count(), 1, "the warning was told once");
+}
+
+async fn take(consumer: &Consumer, batch: Vec<Delivery>) {
+    consumer.take(batch).await.expect("taken");
+}
