@@ -28,6 +28,8 @@ pub mod once;
 pub mod openapi;
 /// Hashing passwords.
 pub mod passwords;
+/// Registering.
+pub mod register;
 /// Signing in and out; who makes a request.
 pub mod session;
 /// Live streams of alerts.
@@ -106,7 +108,7 @@ impl Api {
 /// Every route of the API; the OpenAPI document is made of the same list.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config
-        .service(session::register)
+        .service(register::register)
         .service(session::login)
         .service(session::refresh)
         .service(session::logout)

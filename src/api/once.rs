@@ -24,7 +24,7 @@ use crate::store::{StoreError, Tx};
 /// The header of the key.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header of an answer that was given before.
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Characters of a key at the most.
 const KEY_CHARS_MAX: usize = 255;
 
@@ -66,7 +66,8 @@ fn key_of(value: &HeaderValue) -> Result<String, Problem> {
 }
 
 impl IdempotencyKey {
-    fn for_body(self, body: &[u8]) -> Option<KeyedRequest> {
+    /// The key with what tells this request from another.
+    pub(super) fn for_body(self, body: &[u8]) -> Option<KeyedRequest> {
         let key = self.key?;
         let mut hash = Sha256::new();
         hash.update(self.path.as_bytes());
@@ -127,7 +128,7 @@ where
         .store
         .write(move |tx| async move {
             if let Some(request) = &request
-                && let Some(saved) = idempotency::find(&tx, user_id, request).await?
+                && let Some(saved) = idempotency::find(&*tx, user_id, request).await?
             {
                 return Ok((saved, true));
             }

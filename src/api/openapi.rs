@@ -81,7 +81,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
             .all(|need| *need == security::SecurityRequirement::default())
     });
     let has_body = operation.request_body.is_some();
-    let creates = operation.responses.responses.contains_key("201") && !is_open;
+    let creates = operation.responses.responses.contains_key("201");
     let changes =
         *method == HttpMethod::Patch || (*method == HttpMethod::Delete && path != "/v1/me");
     let mut statuses = vec![400, 422, 429, 500, 503];
@@ -94,7 +94,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if has_body {
         statuses.extend([408, 413, 415]);
     }
-    if creates || changes || path.ends_with("/register") {
+    if creates || changes {
         statuses.push(409);
     }
     if changes {

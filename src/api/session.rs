@@ -19,19 +19,12 @@ use uuid::Uuid;
 
 use super::Api;
 use super::me::UserView;
-use crate::domain::category::USUAL;
-use crate::domain::money::Currency;
-use crate::domain::{period, text};
 use crate::http::request::AnswerHeaders;
-use crate::http::{Body, Checks, Problem};
-use crate::store::StoreError;
-use crate::store::categories::{self, Category};
+use crate::http::{Body, Problem};
 use crate::store::sessions::{self, Exchange, TokenHash};
 use crate::store::users::{self, User};
+use crate::store::{StoreError, Tx};
 use crate::telemetry::metrics::names;
-
-/// Characters of a password: NIST SP 800-63B asks for at least eight, and for room for phrases.
-const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=128;
 
 /// How long another replica may go on accepting a session that has ended.
 const CACHE_TTL: Duration = Duration::from_secs(5);
@@ -148,27 +141,6 @@ async fn open_session(
     }
 }
 
-/// Somebody new.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "email": "ada@example.com", "password": "correct horse battery", "currency": "USD",
-    "time_zone": "Europe/Berlin"
-}))]
-pub struct Registration {
-    /// Where to sign in with.
-    #[schema(format = "email", max_length = 254)]
-    email: String,
-    /// 12 to 128 characters.
-    #[schema(format = "password", min_length = 12, max_length = 128)]
-    password: String,
-    /// ISO 4217; USD if left out.
-    #[schema(min_length = 3, max_length = 3)]
-    currency: Option<String>,
-    /// IANA name; UTC if left out.
-    time_zone: Option<String>,
-}
-
 /// Somebody who comes back.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -206,100 +178,21 @@ pub struct SessionView {
     expires_in: i64,
 }
 
-fn address_of(request: &HttpRequest) -> Option<std::net::IpAddr> {
+pub(super) fn address_of(request: &HttpRequest) -> Option<std::net::IpAddr> {
     request.peer_addr().map(|address| address.ip())
-}
-
-/// Register, and sign in.
-#[utoipa::path(
-    tag = "session",
-    security(()),
-    request_body = Registration,
-    responses((status = 201, description = "Registered and signed in", body = SessionView))
-)]
-#[post("/v1/auth/register")]
-pub(super) async fn register(
-    api: web::Data<Api>,
-    request: HttpRequest,
-    body: Body<Registration>,
-) -> Result<HttpResponse, Problem> {
-    let input = body.value;
-    let mut checks = Checks::new();
-    let email = checks.field("/email", text::check_email(&input.email));
-    let password = checks.field("/password", check_password(input.password));
-    let currency = input.currency.unwrap_or_else(|| "USD".to_owned());
-    let currency = checks.field("/currency", Currency::parse(&currency));
-    let zone = input.time_zone.unwrap_or_else(|| "UTC".to_owned());
-    let time_zone = checks.field("/time_zone", period::parse_time_zone(&zone));
-    let (email, password, currency, time_zone) =
-        checks.all((email, password, currency, time_zone))?;
-    api.limits.sign_in(address_of(&request), Some(&email))?;
-    let now = api.clock.now();
-    let user = User {
-        id: api.ids.v7(now),
-        email,
-        name: None,
-        currency,
-        time_zone,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
-    let hash = api.passwords.hash(password).await?;
-    let usual = usual_categories(&api, now);
-    let new = NewSession::make(&api, now);
-    let view = new.view(&api, &user, now)?;
-    api.store
-        .write(move |tx| async move {
-            users::create(&tx, &user, hash).await?;
-            categories::create_many(&tx, user.id, usual).await?;
-            sessions::begin(&tx, new.id, user.id, new.token_hash, now, new.expires_at).await
-        })
-        .await?;
-    metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "registered").increment(1);
-    Ok(HttpResponse::Created()
-        .insert_header(("location", "/v1/me"))
-        .json(view))
-}
-
-/// Too short or too long; nothing else is asked of a password.
-fn check_password(password: String) -> Result<String, String> {
-    if PASSWORD_CHARS.contains(&password.chars().count()) {
-        Ok(password)
-    } else {
-        let (min, max) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
-        Err(format!("send {min} to {max} characters"))
-    }
-}
-
-fn usual_categories(api: &Api, now: DateTime<Utc>) -> Vec<Category> {
-    USUAL
-        .iter()
-        .map(|(name, kind, icon, color)| Category {
-            id: api.ids.v7(now),
-            name: (*name).to_owned(),
-            kind: *kind,
-            parent_id: None,
-            color: Some((*color).to_owned()),
-            icon: Some((*icon).to_owned()),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        })
-        .collect()
 }
 
 /// A session that is about to begin.
 #[derive(Debug, Clone)]
-struct NewSession {
-    id: Uuid,
+pub(super) struct NewSession {
+    pub(super) id: Uuid,
     token: String,
     token_hash: TokenHash,
     expires_at: DateTime<Utc>,
 }
 
 impl NewSession {
-    fn make(api: &Api, now: DateTime<Utc>) -> Self {
+    pub(super) fn make(api: &Api, now: DateTime<Utc>) -> Self {
         let (token, token_hash) = new_refresh_token(api);
         let lifetime = TimeDelta::from_std(api.config.auth.refresh_token).unwrap_or(TimeDelta::MAX);
         Self {
@@ -310,8 +203,26 @@ impl NewSession {
         }
     }
 
-    fn view(&self, api: &Api, user: &User, now: DateTime<Utc>) -> Result<SessionView, Problem> {
+    pub(super) fn view(
+        &self,
+        api: &Api,
+        user: &User,
+        now: DateTime<Utc>,
+    ) -> Result<SessionView, Problem> {
         session_view(api, user, self.id, self.token.clone(), now)
+    }
+
+    /// Begins it for the user.
+    ///
+    /// # Errors
+    /// The unit of work cannot go on.
+    pub(super) async fn begin(
+        self,
+        tx: &Tx,
+        user_id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sessions::begin(tx, self.id, user_id, self.token_hash, now, self.expires_at).await
     }
 }
 
@@ -371,9 +282,7 @@ pub(super) async fn login(
     let new = NewSession::make(&api, now);
     let view = new.view(&api, &user, now)?;
     api.store
-        .write(move |tx| async move {
-            sessions::begin(&tx, new.id, user.id, new.token_hash, now, new.expires_at).await
-        })
+        .write(move |tx| async move { new.begin(&tx, user.id, now).await })
         .await?;
     metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "signed_in").increment(1);
     Ok(HttpResponse::Ok().json(view))

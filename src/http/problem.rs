@@ -255,7 +255,7 @@ impl Problem {
     /// 503: the server took too long, and may have done it all the same.
     pub fn out_of_time() -> Self {
         let mut problem = Self::unavailable("the request ran out of time");
-        problem.detail =
+        problem.0.detail =
             "it took too long, and may have been done: look, or try again with the same Idempotency-Key"
                 .to_owned();
         problem

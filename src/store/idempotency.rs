@@ -2,7 +2,7 @@
 //! they guard: a crash between the two cannot happen.
 
 use chrono::{DateTime, Utc};
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::entities::idempotency_keys;
@@ -23,12 +23,12 @@ pub struct KeyedRequest {
 /// # Errors
 /// [`Conflict::KeyReused`] when the key belongs to another request.
 pub async fn find(
-    tx: &Tx,
+    db: &impl ConnectionTrait,
     user_id: Uuid,
     request: &KeyedRequest,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let saved = idempotency_keys::Entity::find_by_id((user_id, request.key.clone()))
-        .one(&**tx)
+        .one(db)
         .await?;
     match saved {
         None => Ok(None),
