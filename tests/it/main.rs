@@ -3,5 +3,6 @@
 
 mod crashes;
 mod faults;
+mod lifecycle;
 mod pipeline;
 mod support;
