@@ -5,4 +5,6 @@ mod crashes;
 mod faults;
 mod lifecycle;
 mod pipeline;
+mod redelivery;
 mod support;
+mod trimming;
