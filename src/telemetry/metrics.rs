@@ -33,15 +33,23 @@ pub fn install() -> PrometheusHandle {
     HANDLE.get_or_init(install_once).clone()
 }
 
-/// Tells the recorder the type, unit and help text of every metric in the catalogue.
+/// Tells the recorder the type, unit and help text of every metric in the catalogue. Counters and
+/// gauges without labels show at once, at zero: what has not happened yet is not the same as what
+/// nobody counts.
 pub fn describe_all() {
     for metric in CATALOGUE {
         match metric.kind {
             Kind::Counter => {
                 metrics::describe_counter!(metric.name, metric.unit, metric.help);
+                if metric.labels.is_empty() && !metric.read_at_scrape() {
+                    metrics::counter!(metric.name).increment(0);
+                }
             }
             Kind::Gauge => {
                 metrics::describe_gauge!(metric.name, metric.unit, metric.help);
+                if metric.labels.is_empty() && !metric.read_at_scrape() {
+                    metrics::gauge!(metric.name).increment(0.0);
+                }
             }
             Kind::Histogram(_) => {
                 metrics::describe_histogram!(metric.name, metric.unit, metric.help);

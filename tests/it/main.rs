@@ -8,5 +8,8 @@ mod dead_letters;
 mod events;
 mod faults;
 mod layering;
+mod lifecycle;
 mod pipeline;
+mod redelivery;
 mod support;
+mod trimming;

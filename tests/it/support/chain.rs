@@ -69,20 +69,8 @@ impl Chain {
         let (store, _writer) = Store::open(&config).await.expect("it opens");
         let publisher = Arc::new(EmbeddedPublisher::new(store.clone(), clock.clone()));
         let relay = Relay::new(store.clone(), publisher, clock.clone(), config.bus.clone());
-        let consumer = |handler: Arc<dyn Handler>| {
-            let state = State::open(&config.state);
-            Arc::new(Consumer::new(
-                handler,
-                store.clone(),
-                state,
-                clock.clone(),
-                ids.clone(),
-            ))
-        };
         let parts = (store.clone(), clock.clone(), ids.clone());
-        let projector = consumer(Arc::new(Projector::new(parts.0, parts.1, parts.2)));
-        let parts = (store.clone(), clock.clone(), ids.clone());
-        let notifier = consumer(Arc::new(Notifier::new(parts.0, parts.1, parts.2)));
+        let (projector, notifier) = consumers(parts, &config);
         let bus = |consumer: &Arc<Consumer>| {
             EmbeddedSubscription::new(
                 Arc::clone(consumer),
@@ -104,6 +92,12 @@ impl Chain {
             notifier_bus,
             data_dir,
         }
+    }
+
+    /// The consumers forget what they have handled; the inbox does not.
+    pub(crate) fn forget(&mut self) {
+        let parts = (self.store.clone(), self.clock.clone(), self.ids.clone());
+        (self.projector, self.notifier) = consumers(parts, &self.config);
     }
 
     /// Steps everything until nobody has anything to do.
@@ -255,6 +249,19 @@ impl Chain {
             .expect("a budget");
         id
     }
+}
+
+/// The consumers of both roles, with a state store of their own.
+fn consumers(parts: (Store, Clock, Ids), config: &Config) -> (Arc<Consumer>, Arc<Consumer>) {
+    let (store, clock, ids) = parts;
+    let consumer = |handler: Arc<dyn Handler>| {
+        let state = State::open(&config.state);
+        let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
+        Arc::new(Consumer::new(handler, store, state, clock, ids))
+    };
+    let projector = Projector::new(store.clone(), clock.clone(), ids.clone());
+    let notifier = Notifier::new(store.clone(), clock.clone(), ids.clone());
+    (consumer(Arc::new(projector)), consumer(Arc::new(notifier)))
 }
 
 /// Ids of somebody with a wallet and a category.

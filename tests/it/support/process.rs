@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -22,9 +23,13 @@ pub(crate) struct Process {
     pub(crate) url: String,
     pub(crate) internal_url: String,
     pub(crate) http: reqwest::Client,
-    child: Child,
+    child: Killed,
     log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
 }
+
+/// A child that does not outlive its test, however that ends.
+struct Killed(Child);
 
 impl Process {
     /// All roles on this folder.
@@ -51,12 +56,12 @@ impl Process {
     /// Runs it, and waits until it says that it is ready.
     pub(crate) async fn spawn(mut command: Command) -> Self {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = child.expect("it runs");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut child = Killed(child.expect("it runs"));
+        let lines = BufReader::new(child.0.stdout.take().expect("a pipe")).lines();
         let log: Arc<Mutex<Vec<Value>>> = Arc::default();
         let (said_ready, ready) = oneshot::channel();
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut said_ready = Some(said_ready);
             for line in lines.map_while(Result::ok) {
                 let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
@@ -78,6 +83,7 @@ impl Process {
             http: reqwest::Client::new(),
             child,
             log,
+            reader: Some(reader),
         }
     }
 
@@ -114,7 +120,7 @@ impl Process {
 
     /// Sends a signal, by its name without SIG.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.child.0.id().to_string();
         let script = ["-c", r#"kill -s "$0" "$1""#, name, &pid];
         let sent = Command::new("/bin/sh").args(script).status();
         assert!(sent.expect("a shell").success());
@@ -124,17 +130,20 @@ impl Process {
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let set = Command::new("prlimit")
-            .args(["--pid", &self.child.id().to_string()])
+            .args(["--pid", &self.child.0.id().to_string()])
             .arg(format!("--fsize={limit}:"))
             .status();
         assert!(set.expect("prlimit of util-linux").success());
     }
 
-    /// How it ended. Fails when it does not end in time.
+    /// How it ended, when all that it logged is read. Fails when it does not end in time.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
+            if let Some(status) = self.child.0.try_wait().expect("a child") {
+                if let Some(reader) = self.reader.take() {
+                    reader.join().expect("it reads to the end");
+                }
                 return status;
             }
             assert!(Instant::now() < deadline, "it still runs");
@@ -143,10 +152,10 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for Killed {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
