@@ -213,6 +213,8 @@ fn address_of(request: &HttpRequest) -> Option<std::net::IpAddr> {
 /// Register, and sign in.
 #[utoipa::path(
     tag = "session",
+    operation_id = "register",
+    request_body = Registration,
     security(()),
     responses((status = 201, description = "Registered and signed in", body = SessionView))
 )]
@@ -343,6 +345,8 @@ fn hash_of(token: &str) -> TokenHash {
 /// Sign in.
 #[utoipa::path(
     tag = "session",
+    operation_id = "login",
+    request_body = Login,
     security(()),
     responses((status = 200, description = "Signed in", body = SessionView))
 )]
@@ -381,6 +385,8 @@ pub(super) async fn login(
 /// session ends.
 #[utoipa::path(
     tag = "session",
+    operation_id = "refresh",
+    request_body = Refresh,
     security(()),
     responses((status = 200, description = "New tokens", body = SessionView))
 )]
@@ -421,7 +427,11 @@ fn refresh_refused() -> Problem {
 }
 
 /// Sign out: the session's tokens are good no more.
-#[utoipa::path(tag = "session", responses((status = 204, description = "Signed out")))]
+#[utoipa::path(
+    tag = "session",
+    operation_id = "logout",
+    responses((status = 204, description = "Signed out"))
+)]
 #[post("/v1/auth/logout")]
 pub(super) async fn logout(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
     let (user_id, session_id, now) = (session.user_id(), session.session_id, api.clock.now());

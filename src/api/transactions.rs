@@ -28,10 +28,10 @@ pub struct TransactionView {
     #[serde(rename = "type")]
     transaction_type: TransactionType,
     /// Above zero; the type tells the direction.
-    #[schema(example = "12.34")]
+    #[schema(format = "decimal", example = "12.34")]
     amount: String,
     /// ISO 4217, the wallet's.
-    #[schema(example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
     date: NaiveDate,
     #[schema(required = true)]
@@ -202,7 +202,7 @@ impl TransactionPatch {
 #[into_params(parameter_in = Query)]
 pub struct TransactionQuery {
     /// Items on the page, 1 to 200; 50 if left out.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -215,12 +215,16 @@ pub struct TransactionQuery {
     #[param(rename = "type")]
     transaction_type: Option<TransactionType>,
     /// On or after this day.
+    #[param(example = "2026-02-01")]
     from: Option<NaiveDate>,
     /// On or before this day.
+    #[param(example = "2026-02-28")]
     to: Option<NaiveDate>,
     /// Of at least this amount, in the wallet's currency, or without a wallet in yours.
+    #[param(format = "decimal", example = "10.00")]
     min_amount: Option<String>,
     /// Of at most this amount, in the wallet's currency, or without a wallet in yours.
+    #[param(format = "decimal", example = "99.99")]
     max_amount: Option<String>,
 }
 
@@ -280,6 +284,8 @@ fn act(api: &Api, session: &Session, context: &RequestContext) -> Act {
 /// Book income or an expense.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "create_transaction",
+    request_body = NewTransaction,
     responses((status = 201, description = "The booking", body = TransactionView))
 )]
 #[post("/v1/transactions")]
@@ -310,6 +316,7 @@ pub(super) async fn create(
 /// List your bookings.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "list_transactions",
     params(TransactionQuery),
     responses((status = 200, description = "A page", body = TransactionPage))
 )]
@@ -331,6 +338,7 @@ pub(super) async fn list(
 /// Read a booking.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "get_transaction",
     params(("id" = Uuid, Path, description = "The booking")),
     responses((status = 200, description = "The booking", body = TransactionView))
 )]
@@ -350,6 +358,8 @@ pub(super) async fn get(
 /// Change a booking; balances, sums and budgets follow.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "change_transaction",
+    request_body = TransactionPatch,
     params(("id" = Uuid, Path, description = "The booking")),
     responses((status = 200, description = "The booking", body = TransactionView))
 )]
@@ -378,6 +388,7 @@ pub(super) async fn amend(
 /// Delete a booking; balances, sums and budgets follow.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "delete_transaction",
     params(("id" = Uuid, Path, description = "The booking")),
     responses((status = 204, description = "It is gone"))
 )]

@@ -4,5 +4,6 @@
 mod dead_letters;
 mod events;
 mod layering;
+mod openapi;
 mod pipeline;
 mod support;
