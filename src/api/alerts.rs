@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::books::X_LOG_POSITION;
 use super::session::Session;
 use super::{Api, answer};
 use crate::http::{Problem, Query, cursor};
@@ -64,7 +65,7 @@ impl From<&Alert> for AlertView {
 #[into_params(parameter_in = Query)]
 pub struct AlertQuery {
     /// Items on the page, 1 to 200; 50 if left out.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -91,6 +92,7 @@ pub struct ReadAll {
 /// List your alerts.
 #[utoipa::path(
     tag = "alerts",
+    operation_id = "list_alerts",
     params(AlertQuery),
     responses((status = 200, description = "A page", body = AlertPage))
 )]
@@ -112,6 +114,7 @@ pub(super) async fn list(
 /// Mark an alert as read.
 #[utoipa::path(
     tag = "alerts",
+    operation_id = "mark_alert_read",
     params(("id" = Uuid, Path, description = "The alert")),
     responses((status = 200, description = "The alert", body = AlertView))
 )]
@@ -136,6 +139,7 @@ pub(super) async fn mark_read(
 /// Mark all alerts as read.
 #[utoipa::path(
     tag = "alerts",
+    operation_id = "mark_all_alerts_read",
     responses((status = 200, description = "How many were not", body = ReadAll))
 )]
 #[post("/v1/alerts/read-all")]
@@ -144,9 +148,11 @@ pub(super) async fn mark_all_read(
     session: Session,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, now) = (session.user_id(), api.clock.now());
-    let (read, _) = answer::write(&api, move |tx| async move {
+    let (read, position) = answer::write(&api, move |tx| async move {
         Ok((alerts::read_all(&tx, user_id, now).await?, None))
     })
     .await?;
-    Ok(HttpResponse::Ok().json(ReadAll { read }))
+    Ok(HttpResponse::Ok()
+        .insert_header((X_LOG_POSITION, position.to_string()))
+        .json(ReadAll { read }))
 }

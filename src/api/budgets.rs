@@ -12,7 +12,6 @@ use super::books::{self, X_LOG_POSITION};
 use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
-use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::budget::{self, Thresholds};
 use crate::domain::money::{Currency, Money};
@@ -37,10 +36,10 @@ pub struct BudgetView {
     /// What counts; empty: all spending in the currency.
     category_ids: Vec<Uuid>,
     /// The limit of a period.
-    #[schema(example = "450.00")]
+    #[schema(format = "decimal", example = "450.00")]
     amount: String,
     /// ISO 4217.
-    #[schema(example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
     period: PeriodKind,
     #[schema(required = true)]
@@ -60,10 +59,10 @@ pub struct StandingView {
     /// The last day.
     period_end: NaiveDate,
     /// What was spent.
-    #[schema(example = "360.00")]
+    #[schema(format = "decimal", example = "360.00")]
     spent: String,
     /// What is left of the limit; below zero when it is exceeded.
-    #[schema(example = "90.00")]
+    #[schema(format = "decimal", example = "90.00")]
     remaining: String,
     /// Of the limit, rounded down.
     #[schema(example = 80)]
@@ -263,7 +262,7 @@ pub struct WaitQuery {
 #[into_params(parameter_in = Query)]
 pub struct BudgetQuery {
     /// Items on the page, 1 to 200; 50 if left out.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -274,6 +273,7 @@ pub struct BudgetQuery {
 /// Make a budget.
 #[utoipa::path(
     tag = "budgets",
+    operation_id = "create_budget",
     request_body = NewBudget,
     responses((status = 201, description = "The budget", body = BudgetView))
 )]
@@ -310,6 +310,7 @@ pub(super) async fn create(
 /// List your budgets.
 #[utoipa::path(
     tag = "budgets",
+    operation_id = "list_budgets",
     params(BudgetQuery),
     responses((status = 200, description = "A page", body = BudgetPage))
 )]
@@ -359,6 +360,7 @@ async fn view(api: &Api, budget: Budget, today: NaiveDate) -> Result<BudgetView,
 /// Read a budget.
 #[utoipa::path(
     tag = "budgets",
+    operation_id = "get_budget",
     params(("id" = Uuid, Path, description = "The budget"), WaitQuery),
     responses((status = 200, description = "The budget", body = BudgetView))
 )]
@@ -384,8 +386,9 @@ pub(super) async fn get(
 /// Change a budget. What was said of a threshold in a period is not said again.
 #[utoipa::path(
     tag = "budgets",
-    params(("id" = Uuid, Path, description = "The budget")),
+    operation_id = "change_budget",
     request_body = BudgetPatch,
+    params(("id" = Uuid, Path, description = "The budget")),
     responses((status = 200, description = "The budget", body = BudgetView))
 )]
 #[patch("/v1/budgets/{id}")]
@@ -415,6 +418,7 @@ pub(super) async fn amend(
 /// Delete a budget.
 #[utoipa::path(
     tag = "budgets",
+    operation_id = "delete_budget",
     params(("id" = Uuid, Path, description = "The budget")),
     responses((status = 204, description = "It is gone"))
 )]
@@ -437,7 +441,8 @@ pub(super) async fn delete(
 /// The periods of a budget that have begun, newest first, down to the first with spending.
 #[utoipa::path(
     tag = "budgets",
-    params(("id" = Uuid, Path, description = "The budget"), PageQuery),
+    operation_id = "list_budget_periods",
+    params(("id" = Uuid, Path, description = "The budget"), BudgetQuery),
     responses((status = 200, description = "A page", body = PeriodPage))
 )]
 #[get("/v1/budgets/{id}/periods")]
@@ -445,20 +450,24 @@ pub(super) async fn periods(
     api: web::Data<Api>,
     session: Session,
     id: web::Path<Uuid>,
-    query: Query<PageQuery>,
+    query: Query<BudgetQuery>,
 ) -> Result<HttpResponse, Problem> {
     let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
-    let budget = budgets::get(api.store.reads(), session.user_id(), *id).await?;
+    let user_id = session.user_id();
+    let position = books::reached(&api, user_id, query.0.wait_for.as_deref()).await?;
+    let budget = budgets::get(api.store.reads(), user_id, *id).await?;
     let today = period::today(api.clock.now(), session.user.time_zone);
     let page = budgets::history(api.store.reads(), &budget, today, page).await?;
     let items = page
         .items
         .iter()
         .map(|standing| StandingView::of(budget.limit, standing));
-    Ok(HttpResponse::Ok().json(PeriodPage {
-        items: items.collect::<Result<_, _>>()?,
-        next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
-    }))
+    Ok(HttpResponse::Ok()
+        .insert_header((X_LOG_POSITION, position.to_string()))
+        .json(PeriodPage {
+            items: items.collect::<Result<_, _>>()?,
+            next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
+        }))
 }
 
 #[cfg(test)]

@@ -144,6 +144,7 @@ pub struct CategoryPage {
 /// Make a category.
 #[utoipa::path(
     tag = "categories",
+    operation_id = "create_category",
     request_body = NewCategory,
     responses((status = 201, description = "The category", body = CategoryView))
 )]
@@ -172,6 +173,7 @@ pub(super) async fn create(
 /// List your categories.
 #[utoipa::path(
     tag = "categories",
+    operation_id = "list_categories",
     params(PageQuery),
     responses((status = 200, description = "A page", body = CategoryPage))
 )]
@@ -192,6 +194,7 @@ pub(super) async fn list(
 /// Read a category.
 #[utoipa::path(
     tag = "categories",
+    operation_id = "get_category",
     params(("id" = Uuid, Path, description = "The category")),
     responses((status = 200, description = "The category", body = CategoryView))
 )]
@@ -211,8 +214,9 @@ pub(super) async fn get(
 /// Change a category.
 #[utoipa::path(
     tag = "categories",
-    params(("id" = Uuid, Path, description = "The category")),
+    operation_id = "change_category",
     request_body = CategoryPatch,
+    params(("id" = Uuid, Path, description = "The category")),
     responses((status = 200, description = "The category", body = CategoryView))
 )]
 #[patch("/v1/categories/{id}")]
@@ -240,6 +244,7 @@ pub(super) async fn amend(
 /// Delete a category that no booking, budget or category refers to.
 #[utoipa::path(
     tag = "categories",
+    operation_id = "delete_category",
     params(("id" = Uuid, Path, description = "The category")),
     responses((status = 204, description = "It is gone"))
 )]

@@ -30,17 +30,17 @@ const BUDGETS: u32 = 200;
 /// A month at a glance.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashboardView {
-    #[schema(example = "2026-02")]
+    #[schema(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
     month: String,
     /// ISO 4217, of every amount here except those of budgets and bookings, which carry their own.
-    #[schema(example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
-    #[schema(example = "4200.00")]
+    #[schema(format = "decimal", example = "4200.00")]
     income: String,
-    #[schema(example = "3150.25")]
+    #[schema(format = "decimal", example = "3150.25")]
     spending: String,
     /// Income less spending.
-    #[schema(example = "1049.75")]
+    #[schema(format = "decimal", example = "1049.75")]
     net: String,
     /// The largest first.
     by_category: Vec<CategorySum>,
@@ -64,7 +64,7 @@ pub struct CategorySum {
     name: Option<String>,
     #[serde(rename = "type")]
     transaction_type: TransactionType,
-    #[schema(example = "360.00")]
+    #[schema(format = "decimal", example = "360.00")]
     amount: String,
     bookings: i64,
 }
@@ -73,20 +73,29 @@ pub struct CategorySum {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WalletSum {
     wallet_id: Uuid,
+    /// Null for a wallet that is gone.
     #[schema(required = true)]
     name: Option<String>,
+    #[schema(format = "decimal", example = "4200.00")]
     income: String,
+    #[schema(format = "decimal", example = "3150.25")]
     spending: String,
+    /// Income less spending.
+    #[schema(format = "decimal", example = "1049.75")]
     net: String,
 }
 
 /// A month of the trend.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrendMonth {
-    #[schema(example = "2026-02")]
+    #[schema(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
     month: String,
+    #[schema(format = "decimal", example = "4200.00")]
     income: String,
+    #[schema(format = "decimal", example = "3150.25")]
     spending: String,
+    /// Income less spending.
+    #[schema(format = "decimal", example = "1049.75")]
     net: String,
 }
 
@@ -96,10 +105,10 @@ pub struct TrendMonth {
 #[into_params(parameter_in = Query)]
 pub struct DashboardQuery {
     /// `YYYY-MM`; this month in your time zone if left out.
-    #[param(pattern = r"^\d{4}-\d{2}$")]
+    #[param(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
     month: Option<String>,
     /// ISO 4217; yours if left out.
-    #[param(min_length = 3, max_length = 3)]
+    #[param(min_length = 3, max_length = 3, example = "USD")]
     currency: Option<String>,
     /// The `X-Log-Position` of a write that the answer should show; it waits up to two seconds.
     wait_for: Option<String>,
@@ -108,6 +117,7 @@ pub struct DashboardQuery {
 /// A month at a glance.
 #[utoipa::path(
     tag = "dashboard",
+    operation_id = "get_dashboard",
     params(DashboardQuery),
     responses((status = 200, description = "The month", body = DashboardView))
 )]

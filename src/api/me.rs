@@ -23,7 +23,7 @@ pub struct UserView {
     #[schema(required = true)]
     name: Option<String>,
     /// ISO 4217: what the dashboard shows when it is not asked for another.
-    #[schema(example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// IANA: where the user's days begin and end.
     #[schema(example = "Europe/Berlin")]
@@ -68,7 +68,11 @@ pub struct MeChange {
 }
 
 /// Who is signed in.
-#[utoipa::path(tag = "me", responses((status = 200, description = "The user", body = UserView)))]
+#[utoipa::path(
+    tag = "me",
+    operation_id = "get_me",
+    responses((status = 200, description = "The user", body = UserView))
+)]
 #[get("/v1/me")]
 pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
     // The session may have been looked up before a change at another replica.
@@ -81,6 +85,7 @@ pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpRes
 /// Change currency, time zone or name.
 #[utoipa::path(
     tag = "me",
+    operation_id = "change_me",
     request_body = MeChange,
     responses((status = 200, description = "The user", body = UserView))
 )]
@@ -115,7 +120,11 @@ pub(super) async fn amend(
 }
 
 /// Delete the account and all that is in it. There is no way back.
-#[utoipa::path(tag = "me", responses((status = 204, description = "All is deleted")))]
+#[utoipa::path(
+    tag = "me",
+    operation_id = "delete_me",
+    responses((status = 204, description = "All is deleted"))
+)]
 #[delete("/v1/me")]
 pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
     let (id, now) = (session.user_id(), api.clock.now());

@@ -1,21 +1,20 @@
 //! The OpenAPI 3.1 document, made of the routes; its page; and what is answered where there is
 //! nothing.
 
+/// What follows from the conventions for every operation.
+mod conventions;
+
 use actix_web::dev::ResourceDef;
 use actix_web::{App, HttpRequest, HttpResponse, web};
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{
-    ContentBuilder, Object, OpenApi, OpenApiBuilder, Ref, RefOr, Required, schema, security,
-};
+use utoipa::openapi::{OpenApi, OpenApiBuilder};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_actix_web::AppExt;
 
 use super::routes;
 use crate::http::Problem;
-use crate::http::problem::{self, ProblemBody};
+use crate::http::problem::ProblemBody;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -24,6 +23,17 @@ use crate::http::problem::{self, ProblemBody};
         description = "Keeps wallets, bookings and budgets, and tells at once when a budget is about to break. \
             Amounts are decimal strings; errors are `application/problem+json` (RFC 9457); every \
             POST that creates takes an `Idempotency-Key`; changes take `If-Match`; lists are paged by cursor."
+    ),
+    servers((url = "/", description = "The server that gave this document")),
+    tags(
+        (name = "session", description = "Register, sign in, keep the session going, sign out."),
+        (name = "me", description = "The user who is signed in: currency, time zone, name."),
+        (name = "wallets", description = "Where the money is. A wallet has one currency for good."),
+        (name = "categories", description = "What money was earned by or spent on. A usual set exists from registration on."),
+        (name = "transactions", description = "Bookings: income and expenses, each on a day and in a wallet."),
+        (name = "budgets", description = "Limits on spending, where they stand, and at which percentages to be told."),
+        (name = "alerts", description = "What is worth knowing at once: as a list, and live as server-sent events."),
+        (name = "dashboard", description = "A month at a glance.")
     ),
     components(schemas(ProblemBody)),
     security(("bearer" = [])),
@@ -53,9 +63,10 @@ pub fn document() -> OpenApi {
         .openapi(builder.build())
         .configure(routes);
     let (_, mut document) = app.split_for_parts();
+    let versioned = conventions::versioned(&document);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
-            complete(path, &method, operation);
+            conventions::complete(path, &method, operation, &versioned);
         }
     }
     document
@@ -71,102 +82,6 @@ fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation)> {
     .into_iter()
     .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
     .collect()
-}
-
-/// Adds what follows from the conventions: the headers that a route takes, the errors it may answer.
-fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    let is_open = operation.security.as_ref().is_some_and(|needs| {
-        needs
-            .iter()
-            .all(|need| *need == security::SecurityRequirement::default())
-    });
-    let has_body = operation.request_body.is_some();
-    let creates = operation.responses.responses.contains_key("201");
-    let changes =
-        *method == HttpMethod::Patch || (*method == HttpMethod::Delete && path != "/v1/me");
-    let mut statuses = vec![400, 422, 429, 500, 503];
-    if !is_open || path.ends_with("/login") || path.ends_with("/refresh") {
-        statuses.push(401);
-    }
-    if path.contains('{') {
-        statuses.push(404);
-    }
-    if has_body {
-        statuses.extend([408, 413, 415]);
-    }
-    if creates || changes {
-        statuses.push(409);
-    }
-    if changes {
-        statuses.extend([412, 428]);
-        add_header_parameter(
-            operation,
-            "If-Match",
-            Required::True,
-            "The ETag that you read, or `*`",
-        );
-    }
-    if creates {
-        let about = "Makes a retry safe: the first answer comes again for 24 hours";
-        add_header_parameter(operation, "Idempotency-Key", Required::False, about);
-    }
-    for status in statuses {
-        operation
-            .responses
-            .responses
-            .entry(status.to_string())
-            .or_insert_with(|| problem_response(status));
-    }
-}
-
-fn add_header_parameter(
-    operation: &mut Operation,
-    name: &str,
-    required: Required,
-    description: &str,
-) {
-    let text = Object::builder()
-        .schema_type(schema::Type::String)
-        .min_length(Some(1))
-        .max_length(Some(255));
-    let parameter = ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Header)
-        .required(required)
-        .description(Some(description))
-        .schema(Some(text))
-        .build();
-    operation
-        .parameters
-        .get_or_insert_default()
-        .push(RefOr::T(parameter));
-}
-
-fn problem_response(status: u16) -> RefOr<utoipa::openapi::Response> {
-    let text = |description: &str| {
-        HeaderBuilder::new()
-            .schema(Some(Object::with_type(schema::Type::String)))
-            .description(Some(description))
-            .build()
-    };
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("ProblemBody")))
-        .build();
-    let reason = actix_web::http::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or("Error");
-    let mut response = ResponseBuilder::new()
-        .description(reason)
-        .content(problem::CONTENT_TYPE, content)
-        .header(
-            "X-Request-Id",
-            text("The request's id, also `instance` of the problem"),
-        );
-    if matches!(status, 429 | 503) {
-        response = response.header("Retry-After", text("Seconds to wait before trying again"));
-    }
-    RefOr::T(response.build())
 }
 
 /// The paths that exist, to tell 405 from 404.

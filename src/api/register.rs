@@ -85,6 +85,7 @@ fn check_password(password: String) -> Result<String, String> {
 /// Register, and sign in.
 #[utoipa::path(
     tag = "session",
+    operation_id = "register",
     security(()),
     request_body = Registration,
     responses((status = 201, description = "Registered and signed in", body = SessionView))

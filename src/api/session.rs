@@ -255,8 +255,9 @@ fn hash_of(token: &str) -> TokenHash {
 /// Sign in.
 #[utoipa::path(
     tag = "session",
-    security(()),
+    operation_id = "login",
     request_body = Login,
+    security(()),
     responses((status = 200, description = "Signed in", body = SessionView))
 )]
 #[post("/v1/auth/login")]
@@ -292,8 +293,9 @@ pub(super) async fn login(
 /// session ends.
 #[utoipa::path(
     tag = "session",
-    security(()),
+    operation_id = "refresh",
     request_body = Refresh,
+    security(()),
     responses((status = 200, description = "New tokens", body = SessionView))
 )]
 #[post("/v1/auth/refresh")]
@@ -333,7 +335,11 @@ fn refresh_refused() -> Problem {
 }
 
 /// Sign out: the session's tokens are good no more.
-#[utoipa::path(tag = "session", responses((status = 204, description = "Signed out")))]
+#[utoipa::path(
+    tag = "session",
+    operation_id = "logout",
+    responses((status = 204, description = "Signed out"))
+)]
 #[post("/v1/auth/logout")]
 pub(super) async fn logout(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
     let (user_id, session_id, now) = (session.user_id(), session.session_id, api.clock.now());

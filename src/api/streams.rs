@@ -185,7 +185,8 @@ impl Drop for Subscription {
 /// token expires, and when the server stops.
 #[utoipa::path(
     tag = "alerts",
-    params(("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that you saw")),
+    operation_id = "stream_alerts",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that you saw", example = "7")),
     responses((
         status = 200, description = "Events `alert`, each with an alert as its data",
         content_type = "text/event-stream", body = String,

@@ -28,10 +28,10 @@ pub struct TransactionView {
     #[serde(rename = "type")]
     transaction_type: TransactionType,
     /// Above zero; the type tells the direction.
-    #[schema(example = "12.34")]
+    #[schema(format = "decimal", example = "12.34")]
     amount: String,
     /// ISO 4217, the wallet's.
-    #[schema(example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
     date: NaiveDate,
     #[schema(required = true)]
@@ -191,7 +191,7 @@ impl TransactionPatch {
 #[into_params(parameter_in = Query)]
 pub struct TransactionQuery {
     /// Items on the page, 1 to 200; 50 if left out.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -204,14 +204,16 @@ pub struct TransactionQuery {
     #[param(rename = "type")]
     transaction_type: Option<TransactionType>,
     /// On or after this day.
-    #[param(value_type = Option<NaiveDate>)]
+    #[param(value_type = Option<NaiveDate>, example = "2026-02-01")]
     from: Option<DayInput>,
     /// On or before this day.
-    #[param(value_type = Option<NaiveDate>)]
+    #[param(value_type = Option<NaiveDate>, example = "2026-02-28")]
     to: Option<DayInput>,
     /// Of at least this amount, in the wallet's currency, or without a wallet in yours.
+    #[param(format = "decimal", example = "10.00")]
     min_amount: Option<String>,
     /// Of at most this amount, in the wallet's currency, or without a wallet in yours.
+    #[param(format = "decimal", example = "99.99")]
     max_amount: Option<String>,
 }
 
@@ -271,6 +273,7 @@ fn act(api: &Api, session: &Session, context: &RequestContext) -> Act {
 /// Book income or an expense.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "create_transaction",
     request_body = NewTransaction,
     responses((status = 201, description = "The booking", body = TransactionView))
 )]
@@ -302,6 +305,7 @@ pub(super) async fn create(
 /// List your bookings.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "list_transactions",
     params(TransactionQuery),
     responses((status = 200, description = "A page", body = TransactionPage))
 )]
@@ -323,6 +327,7 @@ pub(super) async fn list(
 /// Read a booking.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "get_transaction",
     params(("id" = Uuid, Path, description = "The booking")),
     responses((status = 200, description = "The booking", body = TransactionView))
 )]
@@ -342,8 +347,9 @@ pub(super) async fn get(
 /// Change a booking; balances, sums and budgets follow.
 #[utoipa::path(
     tag = "transactions",
-    params(("id" = Uuid, Path, description = "The booking")),
+    operation_id = "change_transaction",
     request_body = TransactionPatch,
+    params(("id" = Uuid, Path, description = "The booking")),
     responses((status = 200, description = "The booking", body = TransactionView))
 )]
 #[patch("/v1/transactions/{id}")]
@@ -371,6 +377,7 @@ pub(super) async fn amend(
 /// Delete a booking; balances, sums and budgets follow.
 #[utoipa::path(
     tag = "transactions",
+    operation_id = "delete_transaction",
     params(("id" = Uuid, Path, description = "The booking")),
     responses((status = 204, description = "It is gone"))
 )]

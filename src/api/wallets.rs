@@ -26,13 +26,13 @@ pub struct WalletView {
     #[serde(rename = "type")]
     wallet_type: WalletType,
     /// ISO 4217, of all its bookings.
-    #[schema(example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// What was in it before the first booking.
-    #[schema(example = "2500.00")]
+    #[schema(format = "decimal", example = "2500.00")]
     opening_balance: String,
     /// What is in it now.
-    #[schema(example = "2487.66")]
+    #[schema(format = "decimal", example = "2487.66")]
     balance: String,
     /// Counts changes of the wallet itself, not bookings.
     version: i64,
@@ -135,7 +135,7 @@ impl WalletPatch {
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Items on the page, 1 to 200; 50 if left out.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
@@ -153,6 +153,7 @@ pub struct WalletPage {
 /// Make a wallet.
 #[utoipa::path(
     tag = "wallets",
+    operation_id = "create_wallet",
     request_body = NewWallet,
     responses((status = 201, description = "The wallet", body = WalletView))
 )]
@@ -181,6 +182,7 @@ pub(super) async fn create(
 /// List your wallets.
 #[utoipa::path(
     tag = "wallets",
+    operation_id = "list_wallets",
     params(PageQuery),
     responses((status = 200, description = "A page", body = WalletPage))
 )]
@@ -201,6 +203,7 @@ pub(super) async fn list(
 /// Read a wallet.
 #[utoipa::path(
     tag = "wallets",
+    operation_id = "get_wallet",
     params(("id" = Uuid, Path, description = "The wallet")),
     responses((status = 200, description = "The wallet", body = WalletView))
 )]
@@ -219,8 +222,9 @@ pub(super) async fn get(
 /// Change a wallet.
 #[utoipa::path(
     tag = "wallets",
-    params(("id" = Uuid, Path, description = "The wallet")),
+    operation_id = "change_wallet",
     request_body = WalletPatch,
+    params(("id" = Uuid, Path, description = "The wallet")),
     responses((status = 200, description = "The wallet", body = WalletView))
 )]
 #[patch("/v1/wallets/{id}")]
@@ -248,6 +252,7 @@ pub(super) async fn amend(
 /// Delete a wallet that has no bookings.
 #[utoipa::path(
     tag = "wallets",
+    operation_id = "delete_wallet",
     params(("id" = Uuid, Path, description = "The wallet")),
     responses((status = 204, description = "It is gone"))
 )]

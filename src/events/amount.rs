@@ -44,7 +44,8 @@ impl JsonSchema for Amount {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "number",
-            "description": "Exact decimal; not more fraction digits than the currency has."
+            "exclusiveMinimum": 0,
+            "description": "Exact decimal above zero; not more fraction digits than the currency has."
         })
     }
 }

@@ -15,6 +15,8 @@ pub fn of(event_type: EventType) -> Value {
         .as_object_mut()
         .and_then(|object| {
             object.remove("$schema");
+            // It speaks to readers of the code.
+            object.remove("description");
             object.remove("$defs")
         })
         .unwrap_or_else(|| json!({}));

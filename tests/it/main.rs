@@ -9,6 +9,7 @@ mod events;
 mod faults;
 mod layering;
 mod lifecycle;
+mod openapi;
 mod pipeline;
 mod redelivery;
 mod support;

@@ -1,0 +1,253 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+use wealth_companion::clock::Clock;
+
+use super::operation::{Document, Operation};
+use crate::support::{Answer, Person, World};
+
+/// Headers of an answer that mean something to a client; those that are sent are documented.
+const TELLING: [&str; 7] = [
+    "location",
+    "etag",
+    "x-log-position",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "www-authenticate",
+];
+
+/// A world whose limits are told, and never reached.
+pub(super) async fn world() -> World {
+    let set = [
+        ("limits.requests_per_minute", "100000"),
+        ("http.body_max_bytes", "4096"),
+    ];
+    World::with(&set, Clock::system()).await
+}
+
+/// Somebody who has one of everything.
+pub(super) struct Owner {
+    pub(super) person: Person,
+    wallet: String,
+    category: String,
+    transaction: String,
+    budget: String,
+    alert: String,
+    unused_wallet: String,
+    unused_category: String,
+}
+
+impl Owner {
+    pub(super) async fn new(world: &World, name: &str) -> Self {
+        let person = world.register(name).await;
+        let wallet = person.wallet("Everyday", "USD", "1000.00").await;
+        let category = person.category("Groceries").await;
+        let budget = person.budget(&[&category], "100.00").await;
+        let today = world.clock.now().date_naive().to_string();
+        let transaction = person.spend(&wallet, &category, "85.00", &today).await.id();
+        let alert = person.alerts(1).await[0]["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let unused = json!({"name": "Nothing yet", "kind": "expense"});
+        let unused_category = person
+            .post("/v1/categories", &unused)
+            .await
+            .expect(201)
+            .id();
+        Self {
+            unused_wallet: person.wallet("Empty", "EUR", "0").await,
+            unused_category,
+            person,
+            wallet,
+            category,
+            transaction,
+            budget,
+            alert,
+        }
+    }
+
+    /// The thing that an operation is about: deleting asks for one that nothing refers to.
+    fn thing(&self, operation: &Operation) -> &str {
+        let kind = operation.path.split('/').nth(2).expect("a kind of thing");
+        match (kind, operation.method.as_str()) {
+            ("wallets", "DELETE") => &self.unused_wallet,
+            ("categories", "DELETE") => &self.unused_category,
+            ("wallets", _) => &self.wallet,
+            ("categories", _) => &self.category,
+            ("transactions", _) => &self.transaction,
+            ("budgets", _) => &self.budget,
+            ("alerts", _) => &self.alert,
+            _ => panic!("{}: what is it about?", operation.id),
+        }
+    }
+
+    /// An example with the ids and secrets of this owner in place of made-up ones.
+    fn own(&self, operation: &Operation, mut example: Value) -> Value {
+        let own = [
+            ("wallet_id", json!(self.wallet)),
+            ("category_id", json!(self.category)),
+            ("category_ids", json!([self.category])),
+            ("refresh_token", json!(self.person.refresh_token)),
+        ];
+        for (key, value) in own {
+            if example.get(key).is_some() {
+                example[key] = value;
+            }
+        }
+        if operation.id == "login" {
+            example["email"] = json!(self.person.email);
+        }
+        example
+    }
+
+    /// The operation's call with its own examples.
+    pub(super) fn call(&self, document: &Document, operation: &Operation) -> Call {
+        let is_open = operation.spec["security"] == json!([{}]);
+        Call {
+            method: operation.method.parse().expect("a method"),
+            path: if operation.path.contains('{') {
+                operation.path.replace("{id}", self.thing(operation))
+            } else {
+                operation.path.clone()
+            },
+            query: operation.example_of("query"),
+            token: (!is_open).then(|| self.person.token.clone()),
+            headers: operation.example_of("header"),
+            body: document
+                .example(operation)
+                .map(|example| self.own(operation, example).to_string()),
+            content_type: "application/json",
+        }
+    }
+}
+
+/// A request, to be spoilt or sent.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) token: Option<String>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<String>,
+    pub(super) content_type: &'static str,
+}
+
+impl Call {
+    pub(super) fn request(self, world: &World) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", world.url, self.path);
+        let mut request = world.http.request(self.method, url).query(&self.query);
+        if let Some(token) = self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        match self.body {
+            Some(body) => request.header("Content-Type", self.content_type).body(body),
+            None => request,
+        }
+    }
+}
+
+/// Asserts that the answer is as the operation documents its status.
+#[track_caller]
+pub(super) fn check(document: &Document, operation: &Operation, answer: &Answer) {
+    let about = format!("{} answers {}", operation.id, answer.status);
+    let response = operation.response(answer.status);
+    let headers = response["headers"].as_object().expect("headers");
+    for name in headers.keys().filter(|name| *name != "Idempotent-Replayed") {
+        assert!(
+            !answer.header(name).is_empty(),
+            "{about} without {name}: {answer:?}"
+        );
+    }
+    for name in TELLING {
+        let told = headers
+            .keys()
+            .any(|header| header.eq_ignore_ascii_case(name));
+        // Errors are shown with the limits, too; their documentation leaves that to the success.
+        let is_limit = answer.status >= 400 && name.starts_with("ratelimit");
+        assert!(
+            told || is_limit || answer.header(name).is_empty(),
+            "{about} with {name}"
+        );
+    }
+    match response.get("content").and_then(Value::as_object) {
+        None => assert_eq!(answer.body, Value::Null, "{about}"),
+        Some(content) => {
+            let media = answer.header("content-type");
+            let documented = content
+                .get(media)
+                .unwrap_or_else(|| panic!("{about}: {media}"));
+            document.check(&documented["schema"], &answer.body, &about);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_works_with_its_own_example() {
+    let (world, document) = (world().await, Document::new());
+    for (index, operation) in document.operations().iter().enumerate() {
+        let owner = Owner::new(&world, &format!("owner{index}")).await;
+        if let (Some(schema), Some(example)) =
+            (operation.request_schema(), document.example(operation))
+        {
+            document.check(
+                schema,
+                &example,
+                &format!("the example of {}", operation.id),
+            );
+        }
+        let request = owner.call(&document, operation).request(&world);
+        if operation.id == "stream_alerts" {
+            let answer = request.send().await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            assert_eq!(answer.headers()["content-type"], "text/event-stream");
+            assert!(
+                operation.response(200)["content"]
+                    .get("text/event-stream")
+                    .is_some()
+            );
+            continue;
+        }
+        let answer = Answer::to(request).await;
+        assert_eq!(
+            answer.status,
+            operation.success(),
+            "{}: {answer:?}",
+            operation.id
+        );
+        check(&document, operation, &answer);
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_is_told_is_there() {
+    let (world, document) = (world().await, Document::new());
+    let operations = document.operations();
+    let creating = operations
+        .iter()
+        .filter(|operation| operation.documents(201) && operation.id != "register");
+    for operation in creating {
+        let owner = Owner::new(&world, &operation.id).await;
+        let made = Answer::to(owner.call(&document, operation).request(&world))
+            .await
+            .expect(201);
+        let read = owner.person.get(made.header("location")).await.expect(200);
+        assert_eq!(read.body, made.body, "{}", operation.id);
+        assert_eq!(read.header("etag"), made.header("etag"));
+        // The same key again gives the same answer, and says so.
+        let again = Answer::to(owner.call(&document, operation).request(&world))
+            .await
+            .expect(201);
+        assert_eq!(again.body, made.body);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        owner
+            .person
+            .delete(made.header("location"))
+            .await
+            .expect(204);
+    }
+}
