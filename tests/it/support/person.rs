@@ -104,6 +104,15 @@ impl Person {
         }
     }
 
+    /// The same person and session at another server.
+    pub(crate) fn at(&self, world: &World) -> Self {
+        Self {
+            url: world.url.clone(),
+            http: world.http.clone(),
+            ..self.clone()
+        }
+    }
+
     /// A request of this person, to be completed.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
@@ -182,6 +191,23 @@ impl Person {
             "wallet_id": wallet, "category_id": category, "type": "expense", "amount": amount, "date": date
         });
         self.post("/v1/transactions", &body).await.expect(201)
+    }
+
+    /// All items of a list, page by page.
+    pub(crate) async fn all(&self, path: &str, limit: usize) -> Vec<Value> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let first = format!("{path}{join}limit={limit}");
+        let (mut items, mut next) = (Vec::new(), first.clone());
+        loop {
+            let page = self.get(&next).await.expect(200);
+            let on_page = page.body["items"].as_array().expect("items");
+            assert!(on_page.len() <= limit, "{page:?}");
+            items.extend(on_page.iter().cloned());
+            match page.body["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{first}&cursor={cursor}"),
+                None => return items,
+            }
+        }
     }
 
     /// What the read models show once they have reached the position of a write.

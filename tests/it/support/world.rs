@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use wealth_companion::app::{App, Role};
 use wealth_companion::clock::{Clock, Ids};
 use wealth_companion::lifecycle::Lifecycle;
+use wealth_companion::store::Store;
 
 use super::{Answer, Person};
 
@@ -60,6 +61,12 @@ impl World {
     pub(crate) async fn stop(self) -> (anyhow::Result<()>, TempDir) {
         self.lifecycle.trigger("the story ends");
         (self.run.await.expect("it does not panic"), self.data_dir)
+    }
+
+    /// Another handle on the database, to look into it and to step what the server does by itself.
+    pub(crate) async fn store(&self) -> Store {
+        let config = super::config(self.data_dir.path(), &[]);
+        Store::open(&config).await.expect("it opens").0
     }
 
     /// The life of the process, to end it in parts.
