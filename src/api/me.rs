@@ -14,6 +14,7 @@ use crate::domain::{period, text};
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem};
 use crate::store::users::{self, User, UserChange};
+use crate::store::{event_log, sessions};
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,9 +129,17 @@ pub(super) async fn amend(
 #[delete("/v1/me")]
 pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
     let (id, now) = (session.user_id(), api.clock.now());
-    api.store
-        .write(move |tx| async move { users::delete(&tx, id, now).await })
+    let said = event_log::positions_of(api.store.reads(), id).await?;
+    let ended = api
+        .store
+        .write(move |tx| async move {
+            let ended = sessions::of_user(&*tx, id).await?;
+            users::delete(&tx, id, &said, now).await?;
+            Ok(ended)
+        })
         .await?;
-    api.sessions.forget(session.session_id);
+    for session_id in ended {
+        api.sessions.forget(session_id);
+    }
     Ok(HttpResponse::NoContent().finish())
 }

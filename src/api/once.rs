@@ -57,6 +57,7 @@ fn key_of(value: &HeaderValue) -> Result<String, Problem> {
         .to_str()
         .ok()
         .filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()))
+        .filter(|key| !key.contains('\t'))
         .map(ToOwned::to_owned)
         .ok_or_else(|| {
             let detail =

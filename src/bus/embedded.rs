@@ -85,6 +85,11 @@ impl EmbeddedSubscription {
         let limit = u64::from(self.config.batch_max);
         let entries = event_log::read_after(reads, heard, Some(published), limit).await?;
         let Some(last) = entries.last().map(|entry| entry.position) else {
+            if published > heard {
+                // What lay between was of somebody who has left: pass over it, or it counts as lag.
+                self.acknowledge(cursor, published).await?;
+                self.consumer.metrics().lag(0);
+            }
             return Ok(0);
         };
         let count = entries.len();

@@ -447,7 +447,7 @@ async fn spending_by_day(
 }
 
 /// The periods of a budget that have begun, newest first, with what was spent in each; down to the
-/// first day on which anything was spent.
+/// first day on which something counted. The current one is always there, once it has begun.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -467,6 +467,12 @@ pub async fn history(
     };
     let mut periods = Vec::new();
     let mut period = newest;
+    if newest.start > today {
+        return Ok(Page {
+            items: Vec::new(),
+            next: None,
+        });
+    }
     while periods.len() as u64 <= u64::from(page.limit) {
         let before_all = period.end < first_day && !(periods.is_empty() && page.after.is_none());
         if before_all || budget.starts_on.is_some_and(|first| period.end < first) {
@@ -502,12 +508,17 @@ async fn first_spending_day(
     db: &impl ConnectionTrait,
     budget: &Budget,
 ) -> Result<Option<NaiveDate>, StoreError> {
-    let row = one(
-        db,
-        "SELECT MIN(date) FROM daily_spending WHERE user_id = $1 AND currency = $2",
-        [budget.user_id.into(), budget.currency().code().into()],
-    )
-    .await?;
+    let mut text = "SELECT MIN(date) FROM daily_spending \
+         WHERE user_id = $1 AND currency = $2 AND amount_minor <> 0"
+        .to_owned();
+    let mut values: Vec<Value> = vec![budget.user_id.into(), budget.currency().code().into()];
+    if !budget.category_ids.is_empty() {
+        text.push_str(" AND category_id IN (");
+        text.push_str(&placeholders(budget.category_ids.len(), 3));
+        text.push(')');
+        values.extend(budget.category_ids.iter().map(|id| (*id).into()));
+    }
+    let row = one(db, text, values).await?;
     Ok(row
         .map(|row| row.try_get_by_index(0))
         .transpose()?

@@ -45,3 +45,17 @@ pub async fn keep(tx: &Tx, letter: DeadLetter, now: DateTime<Utc>) -> Result<(),
     .await?;
     Ok(())
 }
+
+/// Removes the letters that speak of a user. There are few: each is an operator's work.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub(super) async fn forget(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
+    execute(
+        &**tx,
+        "DELETE FROM dead_letters WHERE payload LIKE $1",
+        [format!("%{user_id}%").into()],
+    )
+    .await?;
+    Ok(())
+}

@@ -10,10 +10,13 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 use super::entities::{event_log, log_cursors};
-use super::sql::{all, execute, one, rows};
+use super::sql::{all, execute, list, one, rows};
 use super::{Signal, StoreError, Tx};
 use crate::events::Event;
 use crate::telemetry::metrics::names;
+
+/// Events that one statement removes at the most.
+const FORGET_BATCH: usize = 500;
 
 /// A place in the log. Clients see it as an opaque word that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -152,17 +155,64 @@ impl From<event_log::Model> for LogEntry {
     }
 }
 
-/// The newest position.
+/// The newest position: never before one that was given out, even when the newest rows are trimmed.
 ///
 /// # Errors
 /// The database cannot be read.
 pub async fn end(db: &impl ConnectionTrait) -> Result<LogPosition, StoreError> {
-    let row = one(db, "SELECT MAX(position) FROM event_log", []).await?;
+    let text = "SELECT MAX(position) FROM (SELECT MAX(position) AS position FROM event_log \
+         UNION ALL SELECT MAX(position) FROM log_cursors) AS known";
+    let row = one(db, text, []).await?;
     let position: Option<i64> = row
         .map(|row| row.try_get_by_index(0))
         .transpose()?
         .flatten();
     Ok(LogPosition(position.unwrap_or(0)))
+}
+
+/// Where a user's events are. This reads the whole log: not for a unit of work, in which others wait.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn positions_of(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+) -> Result<Vec<LogPosition>, StoreError> {
+    let text = "SELECT position FROM event_log WHERE user_id = $1 ORDER BY position";
+    let found = all(db, text, [user_id.into()]).await?;
+    found
+        .iter()
+        .map(|row| Ok(LogPosition(row.try_get_by_index(0)?)))
+        .collect()
+}
+
+/// Removes a user's events: those found before, and what came after the last of them. Readers pass
+/// over the gaps, for no position is used twice.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub(super) async fn forget(
+    tx: &Tx,
+    user_id: Uuid,
+    found: &[LogPosition],
+) -> Result<(), StoreError> {
+    for positions in found.chunks(FORGET_BATCH) {
+        let text = format!(
+            "DELETE FROM event_log WHERE user_id = $1 AND position IN ({})",
+            list(positions.len(), 2)
+        );
+        let mut values = vec![user_id.into()];
+        values.extend(positions.iter().map(|position| position.0.into()));
+        execute(&**tx, text, values).await?;
+    }
+    let last = found.last().copied().unwrap_or_default();
+    execute(
+        &**tx,
+        "DELETE FROM event_log WHERE position > $1 AND user_id = $2",
+        [last.0.into(), user_id.into()],
+    )
+    .await?;
+    Ok(())
 }
 
 /// How far a reader has come; the beginning for one that never read.

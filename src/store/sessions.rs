@@ -4,7 +4,7 @@
 //! session ends.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::{refresh_tokens, sessions};
@@ -152,4 +152,16 @@ pub async fn is_open(
     Ok(session.is_some_and(|session| {
         session.user_id == user_id && session.revoked_at.is_none() && session.expires_at > now
     }))
+}
+
+/// The user's sessions.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    let found = sessions::Entity::find()
+        .filter(sessions::Column::UserId.eq(user_id))
+        .all(db)
+        .await?;
+    Ok(found.into_iter().map(|session| session.id).collect())
 }

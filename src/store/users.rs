@@ -8,8 +8,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::{deleted_users, users};
+use super::event_log::{self, LogPosition};
 use super::sql::execute;
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, dead_letters};
 use crate::domain::money::Currency;
 
 /// A user.
@@ -151,15 +152,23 @@ pub async fn change(
     Ok(user)
 }
 
-/// Removes a user and all that is theirs; what the bus still carries of them will be skipped.
+/// Removes a user and all that is theirs, with what the log says of them: `said`, from
+/// [`event_log::positions_of`], and what came since. What the bus still carries will be skipped.
 ///
 /// # Errors
 /// There is no such user.
-pub async fn delete(tx: &Tx, id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn delete(
+    tx: &Tx,
+    id: Uuid,
+    said: &[LogPosition],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let done = execute(&**tx, "DELETE FROM users WHERE id = $1", [id.into()]).await?;
     if done.rows_affected() == 0 {
         return Err(StoreError::NotFound("user"));
     }
+    event_log::forget(tx, id, said).await?;
+    dead_letters::forget(tx, id).await?;
     execute(
         &**tx,
         "INSERT INTO deleted_users (id, deleted_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",

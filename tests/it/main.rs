@@ -3,14 +3,23 @@
 
 mod bad_bodies;
 mod bad_input;
+mod bookings;
+mod budget_alerts;
+mod budgets;
 mod crashes;
+mod dashboards;
 mod dead_letters;
 mod events;
 mod faults;
 mod layering;
 mod lifecycle;
+mod lists;
+mod me;
+mod once;
 mod openapi;
 mod pipeline;
 mod redelivery;
+mod registering;
+mod streams;
 mod support;
 mod trimming;

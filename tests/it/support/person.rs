@@ -97,11 +97,11 @@ pub(crate) struct Person {
 impl Person {
     /// Whose session the answer of a sign-in carries.
     pub(crate) fn new(world: &World, session: &Value) -> Self {
-        Self::at(&world.url, &world.http, session)
+        Self::signed_in(&world.url, &world.http, session)
     }
 
     /// The same, at this address.
-    pub(crate) fn at(url: &str, http: &reqwest::Client, session: &Value) -> Self {
+    pub(crate) fn signed_in(url: &str, http: &reqwest::Client, session: &Value) -> Self {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         Self {
             id: text(&session["user"]["id"]),
@@ -117,6 +117,15 @@ impl Person {
     pub(crate) fn follows(&self, url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same person and session at another server.
+    pub(crate) fn at(&self, world: &World) -> Self {
+        Self {
+            url: world.url.clone(),
+            http: world.http.clone(),
             ..self.clone()
         }
     }
@@ -199,6 +208,23 @@ impl Person {
             "wallet_id": wallet, "category_id": category, "type": "expense", "amount": amount, "date": date
         });
         self.post("/v1/transactions", &body).await.expect(201)
+    }
+
+    /// All items of a list, page by page.
+    pub(crate) async fn all(&self, path: &str, limit: usize) -> Vec<Value> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let first = format!("{path}{join}limit={limit}");
+        let (mut items, mut next) = (Vec::new(), first.clone());
+        loop {
+            let page = self.get(&next).await.expect(200);
+            let on_page = page.body["items"].as_array().expect("items");
+            assert!(on_page.len() <= limit, "{page:?}");
+            items.extend(on_page.iter().cloned());
+            match page.body["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{first}&cursor={cursor}"),
+                None => return items,
+            }
+        }
     }
 
     /// What the read models show once they have reached the position of a write.

@@ -92,7 +92,7 @@ impl Process {
         let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         let url = format!("{}/v1/auth/register", self.url);
         let session = Answer::to(self.http.post(url).json(&body)).await;
-        Person::at(&self.url, &self.http, &session.expect(201).body)
+        Person::signed_in(&self.url, &self.http, &session.expect(201).body)
     }
 
     /// A GET on the internal listener; none where nobody listens any more.

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use wealth_companion::app::{App, Role};
 use wealth_companion::clock::{Clock, Ids};
 use wealth_companion::lifecycle::Lifecycle;
+use wealth_companion::store::Store;
 
 use super::{Answer, Person};
 
@@ -66,6 +67,12 @@ impl World {
     pub(crate) async fn ended(self) -> anyhow::Result<()> {
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.run).await;
         ended.expect("it ends").expect("it does not panic")
+    }
+
+    /// Another handle on the database, to look into it and to step what the server does by itself.
+    pub(crate) async fn store(&self) -> Store {
+        let config = super::config(self.data_dir.path(), &[]);
+        Store::open(&config).await.expect("it opens").0
     }
 
     /// The life of the process, to end it in parts.
