@@ -111,7 +111,7 @@ pub(super) async fn amend(
             Ok((user, event_log::end(&*tx).await?))
         })
         .await?;
-    api.sessions.forget(session.session_id);
+    api.sessions.forget_user(id);
     Ok(HttpResponse::Ok()
         .insert_header(etag::header(user.version))
         .insert_header((X_LOG_POSITION, position.to_string()))
@@ -126,6 +126,6 @@ pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<Http
     api.store
         .write(move |tx| async move { users::delete(&tx, id, now).await })
         .await?;
-    api.sessions.forget(session.session_id);
+    api.sessions.forget_user(id);
     Ok(HttpResponse::NoContent().finish())
 }
