@@ -7,6 +7,8 @@ pub(crate) mod chain;
 pub(crate) mod openapi;
 /// Somebody who uses the API.
 pub(crate) mod person;
+/// The program itself.
+pub(crate) mod program;
 /// Everything that the database holds.
 pub(crate) mod rows;
 /// A running server.
@@ -15,6 +17,7 @@ pub(crate) mod world;
 pub(crate) use chain::Chain;
 pub(crate) use openapi::{Document, Operation, Things};
 pub(crate) use person::{Answer, Person};
+pub(crate) use program::Program;
 pub(crate) use rows::Rows;
 pub(crate) use world::World;
 

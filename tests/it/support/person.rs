@@ -108,6 +108,15 @@ impl Person {
         }
     }
 
+    /// The same session, at a server that was started later.
+    pub(crate) fn at(&self, world: &World) -> Self {
+        Self {
+            url: world.url.clone(),
+            http: world.http.clone(),
+            ..self.clone()
+        }
+    }
+
     /// A request of this person, to be completed.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
