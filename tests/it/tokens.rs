@@ -131,20 +131,20 @@ async fn what_we_did_not_sign_opens_nothing() {
         forged(token, &header(Algorithm::HS384, Some("new")), NEW, same),
         forged(token, &header(Algorithm::HS512, Some("new")), NEW, same),
         forged(token, &hs256(Some("new")), NEW, |it| {
-            it["iss"] = json!("someone")
+            it["iss"] = json!("someone");
         }),
         forged(token, &hs256(Some("new")), NEW, |it| {
-            it["sub"] = json!(Uuid::nil())
+            it["sub"] = json!(Uuid::nil());
         }),
         forged(token, &hs256(Some("new")), NEW, |it| {
-            it["sid"] = json!(Uuid::nil())
+            it["sid"] = json!(Uuid::nil());
         }),
         forged(token, &hs256(Some("new")), NEW, |it| {
-            it["sub"] = json!("ada")
+            it["sub"] = json!("ada");
         }),
         forged(token, &hs256(Some("new")), NEW, |it| it["exp"] = json!(1)),
         forged(token, &hs256(Some("new")), NEW, |it| {
-            it["exp"] = json!("never")
+            it["exp"] = json!("never");
         }),
         forged(token, &hs256(Some("new")), NEW, |it| {
             it.as_object_mut().expect("claims").remove("exp");
