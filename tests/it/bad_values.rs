@@ -131,13 +131,13 @@ fn wrong_texts(name: &str, may_be: &[&Value]) -> Vec<(&'static str, Value)> {
     }
     match name {
         "currency" => {
-            wrong.extend(["ZZZ", "US", "$$$", "US\u{0}", "usd "].map(|text| ("text", json!(text))))
+            wrong.extend(["ZZZ", "US", "$$$", "US\u{0}", "usd "].map(|text| ("text", json!(text))));
         }
         "time_zone" => {
-            wrong.extend(["Mars/Base", "UTC+25", "../etc"].map(|text| ("text", json!(text))))
+            wrong.extend(["Mars/Base", "UTC+25", "../etc"].map(|text| ("text", json!(text))));
         }
         "email" => {
-            wrong.extend(["ada", "ada@", "@b.c", "a@b\u{0}.com"].map(|text| ("text", json!(text))))
+            wrong.extend(["ada", "ada@", "@b.c", "a@b\u{0}.com"].map(|text| ("text", json!(text))));
         }
         "starts_on" | "date" => {
             wrong.extend(
