@@ -2,8 +2,9 @@
 //! data folder.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use anyhow::Context;
 use base64::Engine;
@@ -26,19 +27,8 @@ pub fn ensure_signing_key(config: &mut Config, ids: &Ids) -> anyhow::Result<()> 
     }
     let path = config.data_dir.join(FILE);
     let about = || format!("auth.jwt_secret_key: cannot use {}", path.display());
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path);
-    match made {
-        Ok(mut file) => {
-            let secret = URL_SAFE_NO_PAD.encode(ids.secret());
-            file.write_all(secret.as_bytes()).with_context(about)?;
-            file.sync_all().with_context(about)?;
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(about),
+    if !path.exists() {
+        make(&path, ids).with_context(about)?;
     }
     let secret = fs::read_to_string(&path).with_context(about)?;
     anyhow::ensure!(
@@ -51,4 +41,22 @@ pub fn ensure_signing_key(config: &mut Config, ids: &Ids) -> anyhow::Result<()> 
         secret: SecretString::from(secret),
     }];
     Ok(())
+}
+
+/// The file appears whole or not at all, and the first of two processes wins.
+fn make(path: &Path, ids: &Ids) -> io::Result<()> {
+    let draft = path.with_extension(format!("{}", ids.v4().simple()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(URL_SAFE_NO_PAD.encode(ids.secret()).as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
 }

@@ -12,6 +12,9 @@ use super::{Api, answer};
 use crate::http::{Problem, Query, cursor};
 use crate::store::alerts::{self, Alert};
 
+/// The list that cursors name.
+const LIST: &str = "alerts";
+
 /// An alert.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlertView {
@@ -102,12 +105,12 @@ pub(super) async fn list(
     session: Session,
     query: Query<AlertQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
+    let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let unread_only = query.0.unread.unwrap_or(false);
     let page = alerts::list(api.store.reads(), session.user_id(), unread_only, page).await?;
     Ok(HttpResponse::Ok().json(AlertPage {
         items: page.items.iter().map(AlertView::from).collect(),
-        next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
+        next_cursor: cursor::next(LIST, page.next.as_ref())?,
     }))
 }
 

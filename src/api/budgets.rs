@@ -23,6 +23,11 @@ use crate::http::{Body, Checks, Problem, Query};
 use crate::store::StoreError;
 use crate::store::budgets::{self, Budget, BudgetChange, Standing};
 
+/// The list that cursors name.
+const LIST: &str = "budgets";
+/// The list of periods that cursors name.
+const PERIODS: &str = "periods";
+
 /// Budgets of one user at the most: each booking is held against all of them.
 const BUDGETS_MAX: i64 = 200;
 /// Categories of one budget at the most.
@@ -320,13 +325,13 @@ pub(super) async fn list(
     session: Session,
     query: Query<BudgetQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
+    let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let user_id = session.user_id();
     let position = books::reached(&api, user_id, query.0.wait_for.as_deref()).await?;
     let page = budgets::list(api.store.reads(), user_id, page).await?;
     let today = period::today(api.clock.now(), session.user.time_zone);
     let items = views(&api, &page.items, today).await?;
-    let next_cursor = page.next.as_ref().map(cursor::encode).transpose()?;
+    let next_cursor = cursor::next(LIST, page.next.as_ref())?;
     Ok(HttpResponse::Ok()
         .insert_header((X_LOG_POSITION, position.to_string()))
         .json(BudgetPage { items, next_cursor }))
@@ -452,7 +457,7 @@ pub(super) async fn periods(
     id: web::Path<Uuid>,
     query: Query<BudgetQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
+    let page = cursor::page(PERIODS, query.0.limit, query.0.cursor.as_deref())?;
     let user_id = session.user_id();
     let position = books::reached(&api, user_id, query.0.wait_for.as_deref()).await?;
     let budget = budgets::get(api.store.reads(), user_id, *id).await?;
@@ -466,7 +471,7 @@ pub(super) async fn periods(
         .insert_header((X_LOG_POSITION, position.to_string()))
         .json(PeriodPage {
             items: items.collect::<Result<_, _>>()?,
-            next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
+            next_cursor: cursor::next(PERIODS, page.next.as_ref())?,
         }))
 }
 

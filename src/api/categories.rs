@@ -18,6 +18,9 @@ use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query};
 use crate::store::categories::{self, Category, CategoryChange};
 
+/// The list that cursors name.
+const LIST: &str = "categories";
+
 /// Characters of an icon: an emoji may be made of several.
 const ICON_CHARS: std::ops::RangeInclusive<usize> = 1..=16;
 
@@ -183,11 +186,11 @@ pub(super) async fn list(
     session: Session,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
+    let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let page = categories::list(api.store.reads(), session.user_id(), page).await?;
     Ok(HttpResponse::Ok().json(CategoryPage {
         items: page.items.iter().map(CategoryView::from).collect(),
-        next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
+        next_cursor: cursor::next(LIST, page.next.as_ref())?,
     }))
 }
 

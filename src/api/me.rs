@@ -13,8 +13,8 @@ use crate::domain::money::Currency;
 use crate::domain::{period, text};
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem};
+use crate::store::event_log;
 use crate::store::users::{self, User, UserChange};
-use crate::store::{event_log, sessions};
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -112,7 +112,7 @@ pub(super) async fn amend(
         Ok((users::change(&tx, id, expected.0, change, now).await?, None))
     })
     .await?;
-    api.sessions.forget(session.session_id);
+    api.sessions.forget_user(id);
     Ok(answer::changed(
         user.version,
         position,
@@ -130,16 +130,9 @@ pub(super) async fn amend(
 pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<HttpResponse, Problem> {
     let (id, now) = (session.user_id(), api.clock.now());
     let said = event_log::positions_of(api.store.reads(), id).await?;
-    let ended = api
-        .store
-        .write(move |tx| async move {
-            let ended = sessions::of_user(&*tx, id).await?;
-            users::delete(&tx, id, &said, now).await?;
-            Ok(ended)
-        })
+    api.store
+        .write(move |tx| async move { users::delete(&tx, id, &said, now).await })
         .await?;
-    for session_id in ended {
-        api.sessions.forget(session_id);
-    }
+    api.sessions.forget_user(id);
     Ok(HttpResponse::NoContent().finish())
 }

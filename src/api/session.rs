@@ -51,6 +51,15 @@ impl SessionCache {
     pub(super) fn forget(&self, session_id: Uuid) {
         self.0.invalidate(&session_id);
     }
+
+    /// Looks every session of the user up again: the user has changed, or left.
+    pub(super) fn forget_user(&self, user_id: Uuid) {
+        for (session_id, user) in &self.0 {
+            if user.id == user_id {
+                self.forget(*session_id);
+            }
+        }
+    }
 }
 
 /// Who makes a request.

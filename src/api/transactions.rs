@@ -18,6 +18,9 @@ use crate::http::cursor;
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query, RequestContext};
 use crate::store::transactions::{self, Act, Amendment, Draft, Filter, Transaction};
+
+/// The list that cursors name.
+const LIST: &str = "transactions";
 use crate::store::wallets;
 
 /// A booking.
@@ -315,12 +318,12 @@ pub(super) async fn list(
     session: Session,
     query: Query<TransactionQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
+    let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let filter = query.0.filter(&api, &session).await?;
     let page = transactions::list(api.store.reads(), session.user_id(), &filter, page).await?;
     Ok(HttpResponse::Ok().json(TransactionPage {
         items: page.items.iter().map(TransactionView::from).collect(),
-        next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
+        next_cursor: cursor::next(LIST, page.next.as_ref())?,
     }))
 }
 

@@ -16,6 +16,9 @@ use crate::domain::wallet::WalletType;
 use crate::http::cursor;
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query};
+
+/// The list that cursors name.
+const LIST: &str = "wallets";
 use crate::store::wallets::{self, Wallet, WalletChange};
 
 /// A wallet.
@@ -192,11 +195,11 @@ pub(super) async fn list(
     session: Session,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(query.0.limit, query.0.cursor.as_deref())?;
+    let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let page = wallets::list(api.store.reads(), session.user_id(), page).await?;
     Ok(HttpResponse::Ok().json(WalletPage {
         items: page.items.iter().map(WalletView::from).collect(),
-        next_cursor: page.next.as_ref().map(cursor::encode).transpose()?,
+        next_cursor: cursor::next(LIST, page.next.as_ref())?,
     }))
 }
 

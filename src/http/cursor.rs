@@ -13,20 +13,25 @@ const LIMIT_DEFAULT: u32 = 50;
 /// Rows of a page at the most.
 pub const LIMIT_MAX: u32 = 200;
 
-/// A key as clients see it.
+/// Where the next page of this list begins, as clients see it.
 ///
 /// # Errors
 /// A key that is no JSON: a defect.
-pub fn encode<K: Serialize>(key: &K) -> Result<String, Problem> {
-    let json = serde_json::to_vec(key).map_err(|error| Problem::defect(error.to_string()))?;
-    Ok(URL_SAFE_NO_PAD.encode(json))
+pub fn next<K: Serialize>(list: &str, key: Option<&K>) -> Result<Option<String>, Problem> {
+    let Some(key) = key else {
+        return Ok(None);
+    };
+    let json =
+        serde_json::to_vec(&(list, key)).map_err(|error| Problem::defect(error.to_string()))?;
+    Ok(Some(URL_SAFE_NO_PAD.encode(json)))
 }
 
-/// What the query asks for.
+/// What the query asks for of this list.
 ///
 /// # Errors
-/// 422: a limit out of bounds, or a cursor that is not one of ours.
+/// 422: a limit out of bounds, or a cursor that is not one of this list.
 pub fn page<K: DeserializeOwned>(
+    list: &str,
     limit: Option<u32>,
     cursor: Option<&str>,
 ) -> Result<PageRequest<K>, Problem> {
@@ -34,15 +39,18 @@ pub fn page<K: DeserializeOwned>(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Problem::field("?limit", format!("from 1 to {LIMIT_MAX}")));
     }
-    let after = cursor.map(decode).transpose()?;
+    let after = cursor.map(|cursor| decode(list, cursor)).transpose()?;
     Ok(PageRequest { limit, after })
 }
 
-fn decode<K: DeserializeOwned>(cursor: &str) -> Result<K, Problem> {
+/// The keys of many lists look alike: the cursor names its list.
+fn decode<K: DeserializeOwned>(list: &str, cursor: &str) -> Result<K, Problem> {
     URL_SAFE_NO_PAD
         .decode(cursor)
         .ok()
-        .and_then(|json| serde_json::from_slice(&json).ok())
+        .and_then(|json| serde_json::from_slice::<(String, K)>(&json).ok())
+        .filter(|(of_list, _)| of_list == list)
+        .map(|(_, key)| key)
         .ok_or_else(|| {
             Problem::field(
                 "?cursor",

@@ -234,7 +234,8 @@ impl Line {
             request_id, trace, ..
         } = context;
         let trace_id = trace.trace_id_hex();
-        let duration_us = took.as_micros();
+        // A number in JSON has 64 bits.
+        let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         match problem.and_then(Problem::cause) {
             Some(error) => tracing::error!(
                 request_id,

@@ -153,15 +153,3 @@ pub async fn is_open(
         session.user_id == user_id && session.revoked_at.is_none() && session.expires_at > now
     }))
 }
-
-/// The user's sessions.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<Uuid>, StoreError> {
-    let found = sessions::Entity::find()
-        .filter(sessions::Column::UserId.eq(user_id))
-        .all(db)
-        .await?;
-    Ok(found.into_iter().map(|session| session.id).collect())
-}

@@ -36,8 +36,8 @@ impl Story {
         match operation.path.as_str() {
             "/v1/auth/register" => body["email"] = json!("grace@example.com"),
             "/v1/auth/refresh" => body["refresh_token"] = json!(self.ada.refresh_token),
-            "/v1/wallets" => body["name"] = json!("Another"),
-            "/v1/categories" => body["name"] = json!("Another"),
+            // Names are unique.
+            "/v1/wallets" | "/v1/categories" => body["name"] = json!("Another"),
             _ => {}
         }
         body

@@ -2,10 +2,14 @@
 //! folder of its own. Each file tells of one side of it.
 
 mod bad_bodies;
+mod bad_headers;
 mod bad_input;
+mod bad_requests;
+mod bad_values;
 mod bookings;
 mod budget_alerts;
 mod budgets;
+mod changes;
 mod crashes;
 mod dashboards;
 mod dead_letters;
@@ -13,13 +17,18 @@ mod events;
 mod faults;
 mod layering;
 mod lifecycle;
+mod limits;
 mod lists;
+mod log_lines;
 mod me;
 mod once;
 mod openapi;
 mod pipeline;
 mod redelivery;
 mod registering;
+mod sign_in;
 mod streams;
 mod support;
+mod tenants;
+mod tokens;
 mod trimming;

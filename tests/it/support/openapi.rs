@@ -151,14 +151,15 @@ impl Things {
                 .ids
                 .insert(operation.collection().to_owned(), made.id().into());
         }
+        let wallet = person
+            .get(&format!("/v1/wallets/{}", things.id("wallets")))
+            .await;
         let budget = json!({
             "name": "Tight", "category_ids": [], "amount": "0.01", "currency": "USD", "period": "yearly",
-            "starts_on": "2020-01-01"
+            "starts_on": wallet.text("created_at")[..10]
         });
         person.post("/v1/budgets", &budget).await.expect(201);
-        let spent = json!({
-            "wallet_id": things.id("wallets"), "type": "expense", "amount": "5.00", "notes": "too much"
-        });
+        let spent = json!({"wallet_id": things.id("wallets"), "type": "expense", "amount": "5.00"});
         let spent = person.post("/v1/transactions", &spent).await.expect(201);
         person.get_after("/v1/dashboard", &spent).await;
         let alerts = person.alerts(2).await;
@@ -174,6 +175,12 @@ impl Things {
             .get(collection)
             .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("make one of {collection}: {self:?}"))
+    }
+
+    /// All ids.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let ids = self.ids.values().filter_map(Value::as_str);
+        ids.map(ToOwned::to_owned).collect()
     }
 
     /// The example of a schema, with these things where it refers to others.
