@@ -1,7 +1,7 @@
 //! The command line: roles to run, and what operators and developers do by hand.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -169,14 +169,15 @@ fn serve(config: Config, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
 }
 
 fn show_config(command: &ConfigCommand, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    match command {
-        ConfigCommand::Check => writeln!(out, "the settings are good")?,
-        ConfigCommand::Show { json: true } => {
-            serde_json::to_writer_pretty(&mut out, &loaded.explain().to_json())?;
-            writeln!(out)?;
-        }
-        ConfigCommand::Show { json: false } => write!(out, "{}", loaded.explain())?,
+    let text = match command {
+        ConfigCommand::Check => "the settings are good\n".to_owned(),
+        ConfigCommand::Show { json: true } => format!("{:#}\n", loaded.explain().to_json()),
+        ConfigCommand::Show { json: false } => loaded.explain().to_string(),
+    };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough, as `head` does.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
     }
     Ok(ExitCode::SUCCESS)
 }
