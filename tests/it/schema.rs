@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectOptions, Database, DatabaseConnection, EntityName, EntityTrait,
-    IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult, Statement,
+    ColumnTrait, ColumnType, ConnectOptions, Database, DatabaseConnection, EntityTrait, IdenStatic,
+    Iterable, PrimaryKeyToColumn, QueryResult, Statement,
 };
 use wealth_companion::store::entities;
 

@@ -54,6 +54,19 @@ impl Explained {
     }
 }
 
+impl Explained {
+    /// Asserts the same, and that the index of this name is walked.
+    #[track_caller]
+    pub(super) fn assert_walks(&self, about: &str, index: &str) {
+        let named = |plan: &Plan| plan.steps.iter().any(|step| step.contains(index));
+        let plans = self.plans.lock().expect("no panic before");
+        let walked = plans.iter().all(named);
+        drop(plans);
+        assert!(walked, "{about} does not walk {index}");
+        self.assert_walks_indexes(about, false);
+    }
+}
+
 /// Rows that the statement itself brings along are no table.
 pub(super) fn is_scan(step: &str) -> bool {
     step.starts_with("SCAN ") && !step.contains("CONSTANT ROW")
