@@ -184,3 +184,20 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
     let file = refused(&run(here.path(), &[], &["--config", "none.toml"]), 1);
     assert!(file.contains("none.toml"), "{file}");
 }
+
+#[test]
+fn every_command_of_the_examples_exists() {
+    let here = folder();
+    let help = said(&run(here.path(), &[], &["--help"]));
+    let examples = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  wealth-companion "));
+    let words = examples.filter_map(|example| example.split_whitespace().next());
+    // The first example runs without a command; what follows is its explanation.
+    for word in words.filter(|word| *word != "all" && !word.starts_with('-')) {
+        let listed = help
+            .lines()
+            .any(|line| line.starts_with(&format!("  {word} ")));
+        assert!(listed, "the help shows {word}, which is no command");
+    }
+}
