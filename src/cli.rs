@@ -1,7 +1,8 @@
 //! The command line: roles to run, and what operators and developers do by hand.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -218,12 +219,12 @@ fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
         progress.clear();
         Ok(report)
     })?;
-    let mut out = std::io::stdout().lock();
+    let mut text = String::new();
     for finding in &report.findings {
-        writeln!(out, "{finding}")?;
+        writeln!(text, "{finding}")?;
     }
     writeln!(
-        out,
+        text,
         "{} users, {} wallets, {} monthly totals, {} days, {} budget periods recounted: \
          {} differences, {} repaired, {} users with events in flight",
         report.users,
@@ -235,6 +236,7 @@ fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
         report.repaired,
         report.pending_users
     )?;
+    print(&text)?;
     Ok(match (report.left(), report.is_complete()) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::from(2),
@@ -268,16 +270,21 @@ impl Progress {
 }
 
 fn show_config(command: &ConfigCommand, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    match command {
-        ConfigCommand::Check => writeln!(out, "the settings are good")?,
-        ConfigCommand::Show { json: true } => {
-            serde_json::to_writer_pretty(&mut out, &loaded.explain().to_json())?;
-            writeln!(out)?;
-        }
-        ConfigCommand::Show { json: false } => write!(out, "{}", loaded.explain())?,
-    }
+    let text = match command {
+        ConfigCommand::Check => "the settings are good\n".to_owned(),
+        ConfigCommand::Show { json: true } => format!("{:#}\n", loaded.explain().to_json()),
+        ConfigCommand::Show { json: false } => loaded.explain().to_string(),
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints to whoever reads, who may have seen enough, as `head` does.
+fn print(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

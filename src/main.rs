@@ -10,9 +10,22 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // The one line that must be seen, whatever the log's form and level.
-            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-            eprintln!("wealth-companion: {}", causes.join(":\n"));
+            eprintln!("wealth-companion: {}", explained(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error with its causes: on one line, but what has several lines begins on a line of its own.
+fn explained(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match (text.is_empty(), cause.contains('\n')) {
+            (true, _) => {}
+            (false, true) => text.push_str(":\n"),
+            (false, false) => text.push_str(": "),
+        }
+        text.push_str(&cause);
+    }
+    text
 }

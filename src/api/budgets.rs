@@ -20,8 +20,8 @@ use crate::domain::text::check_text;
 use crate::http::cursor;
 use crate::http::etag::IfMatch;
 use crate::http::{Body, Checks, Problem, Query};
-use crate::store::StoreError;
 use crate::store::budgets::{self, Budget, BudgetChange, Standing};
+use crate::store::{StoreError, Tx, categories};
 
 /// The list that cursors name.
 const LIST: &str = "budgets";
@@ -30,6 +30,10 @@ const PERIODS: &str = "periods";
 
 /// Budgets of one user at the most: each booking is held against all of them.
 const BUDGETS_MAX: i64 = 200;
+/// The name of a budget for several categories that was given none.
+const SEVERAL: &str = "Budget";
+/// The same of a budget for all spending.
+const EVERYTHING: &str = "All spending";
 /// Categories of one budget at the most.
 const CATEGORIES_MAX: usize = 100;
 
@@ -120,7 +124,7 @@ impl StandingView {
     "currency": "USD", "period": "monthly", "alert_at": [80, 100]
 }))]
 pub struct NewBudget {
-    /// The name of the only category, or "All spending", if left out.
+    /// If left out: the name of the only category; "All spending" without one, "Budget" with several.
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
     /// What counts, of your categories; empty: all spending in the currency.
@@ -144,7 +148,7 @@ pub struct NewBudget {
 impl NewBudget {
     fn check(self, id: Uuid, user_id: Uuid, now: DateTime<Utc>) -> Result<Budget, Problem> {
         let mut checks = Checks::new();
-        let name = self.name.unwrap_or_else(|| "Budget".to_owned());
+        let name = self.name.unwrap_or_else(|| SEVERAL.to_owned());
         let name = checks.field("/name", check_text(&name, 1..=100));
         let categories = checks.field("/category_ids", distinct(self.category_ids));
         let currency = checks.field("/currency", Currency::parse(&self.currency));
@@ -292,13 +296,17 @@ pub(super) async fn create(
     let now = api.clock.now();
     let user_id = session.user_id();
     let today = period::today(now, session.user.time_zone);
-    let budget = body.value.check(api.ids.v7(now), user_id, now)?;
+    let is_named = body.value.name.is_some();
+    let mut budget = body.value.check(api.ids.v7(now), user_id, now)?;
     once::create(&api, user_id, key, &body.bytes, move |tx| async move {
         if budgets::count(&*tx, user_id).await? >= BUDGETS_MAX {
             return Err(StoreError::invalid(
                 "name",
                 format!("you have {BUDGETS_MAX} budgets, no more fit"),
             ));
+        }
+        if !is_named {
+            budget.name = usual_name(&tx, &budget).await?;
         }
         budgets::create(&tx, &budget).await?;
         let standings = budgets::standings(&*tx, std::slice::from_ref(&budget), today).await?;
@@ -310,6 +318,20 @@ pub(super) async fn create(
         })
     })
     .await
+}
+
+/// What a budget is called that was given no name.
+async fn usual_name(tx: &Tx, budget: &Budget) -> Result<String, StoreError> {
+    match budget.category_ids.as_slice() {
+        [] => Ok(EVERYTHING.to_owned()),
+        [only] => match categories::get(&**tx, budget.user_id, *only).await {
+            Ok(category) => Ok(category.name),
+            // Writing the budget refuses the category.
+            Err(StoreError::NotFound(_)) => Ok(budget.name.clone()),
+            Err(error) => Err(error),
+        },
+        _ => Ok(SEVERAL.to_owned()),
+    }
 }
 
 /// List your budgets.

@@ -53,110 +53,81 @@ fn counted(line: &str) -> u64 {
         .map_or(0, |value| value.trim().parse().expect("a count"))
 }
 
-/// A change to the envelope of a good event.
-type Spoil = fn(&mut Value);
-
-/// Envelopes that are wrong in one thing, with a part of the reason.
-const SPOILT: &[(&str, Spoil)] = &[
-    ("not a CloudEvent", |event| *event = json!([1, 2])),
-    ("not a CloudEvent", |event| remove(event, "specversion")),
-    ("not a CloudEvent", |event| {
-        event["specversion"] = json!("2.0")
-    }),
-    ("not a CloudEvent", |event| remove(event, "id")),
-    ("id is missing or malformed", |event| {
-        event["id"] = json!("seven")
-    }),
-    ("subject is missing", |event| remove(event, "subject")),
-    ("time is missing", |event| remove(event, "time")),
-    ("data is missing", |event| remove(event, "data")),
-    ("not in the catalogue", |event| {
-        event["type"] = json!("finance.transaction.undone")
-    }),
-    ("specversion is missing or malformed", |event| {
-        event["specversion"] = json!("0.3");
-    }),
-    ("correlationid is missing", |event| {
-        remove(event, "correlationid")
-    }),
-    ("correlationid is missing", |event| {
-        event["correlationid"] = json!("7")
-    }),
-    ("causationid is missing or malformed", |event| {
-        event["causationid"] = json!("7")
-    }),
-    ("traceparent is missing", |event| {
-        remove(event, "traceparent")
-    }),
-    ("traceparent is missing", |event| {
-        event["traceparent"] = json!("00-0-0-01")
-    }),
-    ("missing field `amount`", |event| {
-        remove(&mut event["data"], "amount")
-    }),
-    ("missing field `walletId`", |event| {
-        remove(&mut event["data"], "walletId")
-    }),
-    ("does not fit the type", |event| {
-        event["data"]["amount"] = json!("12.34")
-    }),
-    ("does not fit the type", |event| {
-        event["data"]["date"] = json!("2026-02-30")
-    }),
-    ("does not fit the type", |event| {
-        event["data"]["currency"] = json!("DOLLAR")
-    }),
-    ("unknown variant", |event| {
-        event["data"]["type"] = json!("gift")
-    }),
-    ("does not fit the type", |event| {
-        event["data"] = json!("text")
-    }),
-    ("does not fit the type", |event| {
-        event["data"]["amount"] = number("12.345")
-    }),
-    ("more than zero", |event| {
-        event["data"]["amount"] = number("-5.00")
-    }),
-    ("more than zero", |event| {
-        event["data"]["amount"] = number("0.00")
-    }),
-    ("does not fit the type", |event| {
-        event["data"]["amount"] = number("1e400")
-    }),
-    ("the user does not exist", |event| {
-        event["data"]["userId"] = json!(Uuid::from_u128(7))
-    }),
-    ("more than 1048576", |event| {
-        event["data"]["description"] = json!("x".repeat(1 << 20))
-    }),
+/// Good envelopes with one thing wrong: a part of the reason, where, and the JSON that is put there
+/// (nothing: it is left out).
+const SPOILT: &[(&str, &str, &str)] = &[
+    ("not a CloudEvent", "/specversion", ""),
+    ("not a CloudEvent", "/specversion", r#""2.0""#),
+    (
+        "specversion is missing or malformed",
+        "/specversion",
+        r#""0.3""#,
+    ),
+    ("not a CloudEvent", "/id", ""),
+    ("id is missing or malformed", "/id", r#""seven""#),
+    ("subject is missing", "/subject", ""),
+    ("time is missing", "/time", ""),
+    ("data is missing", "/data", ""),
+    (
+        "not in the catalogue",
+        "/type",
+        r#""finance.transaction.undone""#,
+    ),
+    ("correlationid is missing", "/correlationid", ""),
+    ("correlationid is missing", "/correlationid", r#""7""#),
+    (
+        "causationid is missing or malformed",
+        "/causationid",
+        r#""7""#,
+    ),
+    ("traceparent is missing", "/traceparent", ""),
+    ("traceparent is missing", "/traceparent", r#""00-0-0-01""#),
+    ("missing field `amount`", "/data/amount", ""),
+    ("missing field `walletId`", "/data/walletId", ""),
+    ("unknown variant", "/data/type", r#""gift""#),
+    ("does not fit the type", "/data", r#""text""#),
+    ("does not fit the type", "/data/amount", r#""12.34""#),
+    ("does not fit the type", "/data/date", r#""2026-02-30""#),
+    ("does not fit the type", "/data/currency", r#""DOLLAR""#),
+    ("does not fit the type", "/data/amount", "12.345"),
+    ("does not fit the type", "/data/amount", "1e400"),
+    ("more than zero", "/data/amount", "-5.00"),
+    ("more than zero", "/data/amount", "0.00"),
+    (
+        "the user does not exist",
+        "/data/userId",
+        r#""00000000-0000-4000-8000-000000000007""#,
+    ),
 ];
 
-fn remove(value: &mut Value, key: &str) {
-    value.as_object_mut().expect("an object").remove(key);
+/// The good envelope under another id, with one thing wrong.
+fn spoil(good: &str, id: u128, pointer: &str, json: &str) -> Vec<u8> {
+    let mut event: Value = serde_json::from_str(good).expect("JSON");
+    event["id"] = json!(Uuid::from_u128(id << 64 | 0x4000_8000));
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = event.pointer_mut(parent).expect("a parent");
+    let parent = parent.as_object_mut().expect("an object");
+    match json {
+        "" => parent.remove(key),
+        json => parent.insert(key.to_owned(), serde_json::from_str(json).expect("JSON")),
+    };
+    event.to_string().into_bytes()
 }
 
-/// A JSON number with these digits.
-fn number(digits: &str) -> Value {
-    serde_json::from_str(digits).expect("a number")
-}
-
-/// Every spoilt envelope under an id of its own, and bytes that are not even JSON.
+/// Every spoilt envelope under an id of its own, one that is too large, and what is no event at all.
 fn spoilt(good: &str) -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<(&str, Vec<u8>)> = SPOILT
         .iter()
-        .zip(1_u128..)
-        .map(|((reason, spoil), id)| {
-            let mut event: Value = serde_json::from_str(good).expect("JSON");
-            event["id"] = json!(Uuid::from_u128(id << 64 | 0x4000_8000));
-            spoil(&mut event);
-            (*reason, event.to_string().into_bytes())
-        })
+        .zip(1..)
+        .map(|((reason, pointer, json), id)| (*reason, spoil(good, id, pointer, json)))
         .collect();
+    let long = format!("\"{}\"", "x".repeat(1 << 20));
+    let large = spoil(good, 1_000, "/data/description", &long);
+    all.push(("more than 1048576", large));
     let cut = &good[..good.len() - 2];
-    all.push(("not a CloudEvent", cut.into()));
-    all.push(("not a CloudEvent", b"\xff\xfe\x00".to_vec()));
-    all.push(("not a CloudEvent", Vec::new()));
+    for bytes in [cut.as_bytes(), b"[1, 2]", b"\xff\xfe\x00", b""] {
+        all.push(("not a CloudEvent", bytes.to_vec()));
+    }
     all
 }
 

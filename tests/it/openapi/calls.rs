@@ -251,3 +251,36 @@ async fn a_place_that_is_told_is_there() {
             .expect(204);
     }
 }
+
+#[tokio::test]
+async fn what_is_left_out_is_as_documented() {
+    let world = world().await;
+    let body = json!({"email": "eve@example.com", "password": "correct horse battery"});
+    let session = world.post("/v1/auth/register", &body).await.expect(201);
+    assert_eq!(session.body["user"]["currency"], "USD");
+    assert_eq!(session.body["user"]["time_zone"], "UTC");
+    let eve = Person::new(&world, &session.body);
+    let food = eve.category("Groceries").await;
+    let rent = eve.category("Rent & Mortgage").await;
+    for (categories, name) in [
+        (json!([]), "All spending"),
+        (json!([food]), "Groceries"),
+        (json!([food, rent]), "Budget"),
+    ] {
+        let body = json!({
+            "category_ids": categories, "amount": 100, "currency": "USD", "period": "weekly"
+        });
+        let budget = eve.post("/v1/budgets", &body).await.expect(201);
+        assert_eq!(budget.body["name"], name);
+        assert_eq!(budget.body["alert_at"], json!([80, 100]));
+    }
+    let body = json!({"name": "Purse", "type": "cash", "currency": "USD"});
+    let purse = eve.post("/v1/wallets", &body).await.expect(201);
+    assert_eq!(purse.body["balance"], "0.00");
+    let body = json!({"wallet_id": purse.id(), "type": "income", "amount": "1"});
+    let booking = eve.post("/v1/transactions", &body).await.expect(201);
+    assert_eq!(
+        booking.body["date"],
+        world.clock.now().date_naive().to_string()
+    );
+}

@@ -31,38 +31,38 @@ fn wrong_calls(operation: &Operation, good: &Call) -> Vec<(u16, Call)> {
     }
     if good.body.is_some() {
         add(422, &|call| {
-            call.body = Some("{\"no_such_field\": 1}".to_owned())
+            call.body = Some("{\"no_such_field\": 1}".to_owned());
         });
         add(400, &|call| call.body = Some("{".to_owned()));
         add(415, &|call| call.content_type = "text/plain");
         add(413, &|call| {
-            call.body = Some(format!("\"{}\"", "x".repeat(4_096)))
+            call.body = Some(format!("\"{}\"", "x".repeat(4_096)));
         });
     }
     if takes("query") {
         add(422, &|call| {
             call.query
-                .push(("no_such_field".to_owned(), "1".to_owned()))
+                .push(("no_such_field".to_owned(), "1".to_owned()));
         });
     }
     if has_header("If-Match") {
         add(428, &|call| call.headers.clear());
         add(412, &|call| {
-            call.headers = vec![("If-Match".to_owned(), "\"999\"".to_owned())]
+            call.headers = vec![("If-Match".to_owned(), "\"999\"".to_owned())];
         });
         add(422, &|call| {
-            call.headers = vec![("If-Match".to_owned(), "999".to_owned())]
+            call.headers = vec![("If-Match".to_owned(), "999".to_owned())];
         });
     }
     if has_header("Idempotency-Key") {
         let long = "k".repeat(256);
         add(422, &|call| {
-            call.headers = vec![("Idempotency-Key".to_owned(), long.clone())]
+            call.headers = vec![("Idempotency-Key".to_owned(), long.clone())];
         });
     }
     if has_header("Last-Event-ID") {
         add(422, &|call| {
-            call.headers = vec![("Last-Event-ID".to_owned(), "first".to_owned())]
+            call.headers = vec![("Last-Event-ID".to_owned(), "first".to_owned())];
         });
     }
     if takes("path") {

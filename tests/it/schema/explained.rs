@@ -1,0 +1,103 @@
+use std::sync::Mutex;
+
+use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+
+use crate::support::Chain;
+
+/// A connection that asks of each statement how it would be answered, and then has it answered.
+pub(super) struct Explained {
+    db: DatabaseConnection,
+    pub(super) plans: Mutex<Vec<Plan>>,
+}
+
+/// A statement, and how the database answers it.
+pub(super) struct Plan {
+    sql: String,
+    pub(super) steps: Vec<String>,
+}
+
+impl Explained {
+    pub(super) fn new(chain: &Chain) -> Self {
+        Self {
+            db: chain.store.reads().clone(),
+            plans: Mutex::default(),
+        }
+    }
+
+    async fn explain(&self, statement: &Statement) -> Result<(), DbErr> {
+        let mut explain = statement.clone();
+        explain.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+        let rows = self.db.query_all_raw(explain).await?;
+        let steps = rows.iter().map(|row| row.try_get("", "detail"));
+        let plan = Plan {
+            sql: statement.sql.clone(),
+            steps: steps.collect::<Result<_, _>>()?,
+        };
+        self.plans.lock().expect("no panic before").push(plan);
+        Ok(())
+    }
+
+    /// Asserts that something was asked, and that nothing of it reads a whole table; in an order
+    /// that no index has only where that is `sorted`.
+    #[track_caller]
+    pub(super) fn assert_walks_indexes(&self, about: &str, sorted: bool) {
+        let plans = std::mem::take(&mut *self.plans.lock().expect("no panic before"));
+        assert!(!plans.is_empty(), "{about} asked nothing");
+        for Plan { sql, steps } in plans {
+            let scans = steps.iter().any(|step| is_scan(step));
+            let sorts = steps.iter().any(|step| is_sort(step));
+            assert!(!scans && (sorted || !sorts), "{about}: {sql}\n{steps:#?}");
+        }
+    }
+}
+
+impl Explained {
+    /// Asserts the same, and that the index of this name is walked.
+    #[track_caller]
+    pub(super) fn assert_walks(&self, about: &str, index: &str) {
+        let named = |plan: &Plan| plan.steps.iter().any(|step| step.contains(index));
+        let plans = self.plans.lock().expect("no panic before");
+        let walked = plans.iter().all(named);
+        drop(plans);
+        assert!(walked, "{about} does not walk {index}");
+        self.assert_walks_indexes(about, false);
+    }
+}
+
+/// Rows that the statement itself brings along are no table.
+pub(super) fn is_scan(step: &str) -> bool {
+    step.starts_with("SCAN ") && !step.contains("CONSTANT ROW")
+}
+
+pub(super) fn is_sort(step: &str) -> bool {
+    step.contains("TEMP B-TREE FOR ORDER BY")
+}
+
+#[async_trait]
+impl ConnectionTrait for Explained {
+    fn get_database_backend(&self) -> DbBackend {
+        self.db.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.explain(&statement).await?;
+        self.db.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.db.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.explain(&statement).await?;
+        self.db.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.explain(&statement).await?;
+        self.db.query_all_raw(statement).await
+    }
+}

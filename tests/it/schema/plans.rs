@@ -1,0 +1,243 @@
+use chrono::NaiveDate;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use wealth_companion::domain::money::Currency;
+use wealth_companion::domain::transaction::TransactionType;
+use wealth_companion::store::event_log::{self, Cursor, LogPosition};
+use wealth_companion::store::transactions::{self, Filter};
+use wealth_companion::store::{
+    PageRequest, alerts, budgets, categories, dashboard, read_models, sessions, users, wallets,
+};
+
+use super::explained::{Explained, is_scan, is_sort};
+use crate::support::Chain;
+use crate::support::chain::{Household, day};
+
+/// The index of the usual list.
+const BY_DATE: &str = "ix_transactions_user_id_date_id";
+
+fn usd() -> Currency {
+    Currency::parse("USD").expect("a currency")
+}
+
+fn page<K>(after: Option<K>) -> PageRequest<K> {
+    PageRequest { limit: 50, after }
+}
+
+/// A chain with a little of everything.
+async fn household() -> (Chain, Household) {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    chain.budget(ada, 10_000).await;
+    chain.spend(ada, "120.00", "2026-02-10").await;
+    chain.settle().await;
+    (chain, ada)
+}
+
+#[tokio::test]
+async fn a_scan_and_a_sort_are_seen() {
+    let (chain, _) = household().await;
+    for (sql, scans, sorts) in [
+        ("SELECT * FROM transactions WHERE payee = 'x'", true, false),
+        ("SELECT COUNT(*) FROM transactions", true, false),
+        (
+            "SELECT * FROM alerts WHERE seq > 1 ORDER BY title",
+            false,
+            true,
+        ),
+        (
+            "SELECT * FROM transactions WHERE (id, date) IN (VALUES ('a', 'b'))",
+            false,
+            false,
+        ),
+    ] {
+        let db = Explained::new(&chain);
+        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        db.query_all_raw(statement).await.expect("rows");
+        let steps = db
+            .plans
+            .into_inner()
+            .expect("no panic before")
+            .remove(0)
+            .steps;
+        assert_eq!(
+            steps.iter().any(|step| is_scan(step)),
+            scans,
+            "{sql}: {steps:?}"
+        );
+        assert_eq!(
+            steps.iter().any(|step| is_sort(step)),
+            sorts,
+            "{sql}: {steps:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_bookings_walks_an_index_from_where_it_begins() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    let filters = [
+        ("all", BY_DATE, Filter::default()),
+        (
+            "of a wallet",
+            "ix_transactions_wallet_id_date_id",
+            Filter {
+                wallet_id: Some(ada.wallet_id),
+                ..Filter::default()
+            },
+        ),
+        (
+            "of a category",
+            "ix_transactions_category_id_date_id",
+            Filter {
+                category_id: Some(ada.category_id),
+                ..Filter::default()
+            },
+        ),
+        (
+            "of a span",
+            BY_DATE,
+            Filter {
+                from: Some(day("2026-02-01")),
+                to: Some(day("2026-02-28")),
+                ..Filter::default()
+            },
+        ),
+        (
+            "of a type and an amount",
+            BY_DATE,
+            Filter {
+                transaction_type: Some(TransactionType::Expense),
+                min_minor: Some(1),
+                max_minor: Some(100_000),
+                currency: Some(usd()),
+                ..Filter::default()
+            },
+        ),
+    ];
+    for (about, index, filter) in filters {
+        for after in [None, Some((day("2026-02-11"), ada.wallet_id))] {
+            let list = transactions::list(&db, ada.user_id, &filter, page(after)).await;
+            let count = list.expect("a page").items.len();
+            assert_eq!(count, 1, "{about}");
+            db.assert_walks(about, index);
+        }
+    }
+}
+
+#[tokio::test]
+async fn alerts_and_the_log_are_read_from_where_a_reader_is() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    for unread in [false, true] {
+        for after in [None, Some(1_000)] {
+            let list = alerts::list(&db, ada.user_id, unread, page(after)).await;
+            assert_eq!(list.expect("a page").items.len(), 2);
+            let index = if unread {
+                "ix_alerts_unread"
+            } else {
+                "ix_alerts_user_id_seq"
+            };
+            db.assert_walks("a page of alerts", index);
+        }
+    }
+    alerts::to_stream(&db, ada.user_id, 0, 10)
+        .await
+        .expect("alerts");
+    db.assert_walks_indexes("what a stream has missed", false);
+    alerts::tail_of_all_users(&db, 0, 10).await.expect("alerts");
+    db.assert_walks_indexes("the tail of the alerts", false);
+    alerts::end(&db).await.expect("the end");
+    db.assert_walks_indexes("the end of the alerts", false);
+    for up_to in [None, Some("1000".parse().expect("a position"))] {
+        let read = event_log::read_after(&db, LogPosition::default(), up_to, 10).await;
+        assert!(!read.expect("entries").is_empty());
+        db.assert_walks_indexes("the log", false);
+    }
+    event_log::end(&db).await.expect("the end");
+    event_log::cursor(&db, Cursor::Relay)
+        .await
+        .expect("a cursor");
+    read_models::reached(&db, ada.user_id)
+        .await
+        .expect("a position");
+    db.assert_walks_indexes("the positions", false);
+}
+
+#[tokio::test]
+async fn the_dashboard_and_the_budgets_read_sums() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    let (user_id, month): (_, NaiveDate) = (ada.user_id, day("2026-02-01"));
+    let months = dashboard::months(&db, user_id, usd(), day("2025-03-01"), month).await;
+    assert_eq!(months.expect("months").len(), 1);
+    db.assert_walks_indexes("the trend", true);
+    let sums = dashboard::by_category(&db, user_id, usd(), month).await;
+    assert_eq!(sums.expect("sums").len(), 1);
+    dashboard::by_wallet(&db, user_id, usd(), month)
+        .await
+        .expect("sums");
+    db.assert_walks_indexes("the sums of a month", true);
+
+    let listed = budgets::list(&db, user_id, page(None))
+        .await
+        .expect("budgets")
+        .items;
+    db.assert_walks_indexes("the budgets", false);
+    budgets::list(&db, user_id, page(Some(ada.wallet_id)))
+        .await
+        .expect("budgets");
+    budgets::get(&db, user_id, listed[0].id)
+        .await
+        .expect("a budget");
+    budgets::count(&db, user_id).await.expect("a count");
+    budgets::of_many_users(&db, &[user_id, ada.wallet_id])
+        .await
+        .expect("budgets");
+    db.assert_walks_indexes("budgets", true);
+    // A period that is kept, and one that is summed from days.
+    for today in ["2026-02-10", "2026-01-10"] {
+        budgets::standings(&db, &listed, day(today))
+            .await
+            .expect("standings");
+        db.assert_walks_indexes("a budget's period", true);
+    }
+    budgets::history(&db, &listed[0], day("2026-02-10"), page(None))
+        .await
+        .expect("periods");
+    db.assert_walks_indexes("a budget's periods", true);
+}
+
+#[tokio::test]
+async fn what_every_request_reads_is_found_by_a_key() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    let user_id = ada.user_id;
+    users::get(&db, user_id).await.expect("a user");
+    users::by_email(&db, "ada@example.com")
+        .await
+        .expect("a user");
+    users::concerned(&db, [user_id, ada.wallet_id])
+        .await
+        .expect("an answer");
+    sessions::is_open(&db, user_id, ada.wallet_id, chain.clock.now())
+        .await
+        .expect("an answer");
+    wallets::get(&db, user_id, ada.wallet_id)
+        .await
+        .expect("a wallet");
+    categories::get(&db, user_id, ada.category_id)
+        .await
+        .expect("a category");
+    db.assert_walks_indexes("what is found by a key", false);
+    for after in [None, Some(user_id)] {
+        wallets::list(&db, user_id, page(after))
+            .await
+            .expect("wallets");
+        categories::list(&db, user_id, page(after))
+            .await
+            .expect("categories");
+        // Nobody has so many that sorting a page of them would be felt.
+        db.assert_walks_indexes("lists that stay short", true);
+    }
+}
