@@ -292,3 +292,6 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
