@@ -300,3 +300,6 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

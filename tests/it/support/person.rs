@@ -220,6 +220,7 @@ impl Person {
             let on_page = page.body["items"].as_array().expect("items");
             assert!(on_page.len() <= limit, "{page:?}");
             items.extend(on_page.iter().cloned());
+            assert!(items.len() <= 1_000, "{path} has no end");
             match page.body["next_cursor"].as_str() {
                 Some(cursor) => next = format!("{first}&cursor={cursor}"),
                 None => return items,
