@@ -78,10 +78,13 @@ impl Mishaps {
     }
 }
 
+/// User, currency, month, type, category, wallet.
+type MonthlyCell = (Uuid, String, String, &'static str, Option<Uuid>, Uuid);
+
 /// What the read models should show, by the books alone.
 #[derive(Debug, Default, PartialEq)]
 struct Sums {
-    monthly: BTreeMap<(Uuid, String, String, &'static str, Option<Uuid>, Uuid), (i64, i64)>,
+    monthly: BTreeMap<MonthlyCell, (i64, i64)>,
     daily: BTreeMap<(Uuid, String, String, Option<Uuid>), i64>,
     periods: BTreeMap<(Uuid, String), i64>,
 }
