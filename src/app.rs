@@ -357,6 +357,8 @@ fn public_server(
         .max_connections((config.http.connections_max / workers).max(1))
         .client_request_timeout(config.http.client_timeout)
         .keep_alive(config.http.keep_alive)
+        // Who closes a stream gives its place back at once, not at the next heartbeat.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(deadline_secs)
         .disable_signals()
         .listen(listener)?;

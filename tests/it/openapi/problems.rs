@@ -136,6 +136,8 @@ async fn who_cannot_sign_in_is_told_in_the_same_form() {
             }
             "register" => {
                 Answer::to(call.clone().request(&world)).await.expect(201);
+                // With the key it would be the same request, and be answered as before.
+                call.headers.clear();
                 409
             }
             _ => continue,
