@@ -15,7 +15,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test lint fmt fmt-check clippy deny doc advisories schemas build docs-run real-input clean
+.PHONY: help run demo test lint fmt fmt-check clippy deny doc advisories schemas build bench docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -72,6 +72,12 @@ advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec
 build: ## Build the binary
 	@sh .ci/need cargo cc
 	$(CARGO) build --locked --profile $(PROFILE)
+
+bench: ## Measure the API under load beside the raw disk (needs wrk; ARGS="--seconds 10 --json")
+	@sh .ci/need cargo cc python3
+	@command -v wrk >/dev/null || { echo "missing: wrk (apt-get install wrk)" >&2; exit 1; }
+	$(CARGO) build --locked --release
+	python3 tools/bench.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
 
 docs-run: build ## Run every command of the documentation beside a server on the default ports
 	@sh .ci/need python3
