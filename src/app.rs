@@ -11,8 +11,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as WebApp, HttpServer, web};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
-use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
 use crate::api::{self, Api, openapi};
 use crate::bus::Handler;
@@ -329,26 +328,21 @@ fn public_server(
     let http = web::Data::new(config.http.clone());
     let clock = web::Data::new(clock.clone());
     let ids = web::Data::new(ids.clone());
-    let mut document = openapi::document();
-    let known = web::Data::new(openapi::KnownPaths::of(&mut document));
     let workers = config.http.workers.map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
         usize::from,
     );
     let deadline_secs = config.lifecycle.drain_deadline.as_secs().max(1);
     let server = HttpServer::new(move || {
-        let docs = SwaggerUi::new("/docs/{tail:.*}").url("/openapi.json", document.clone());
-        let (app, _) = WebApp::new()
+        WebApp::new()
             .app_data(api.clone())
             .app_data(http.clone())
             .app_data(clock.clone())
             .app_data(ids.clone())
-            .app_data(known.clone())
-            .into_utoipa_app()
             .configure(api::routes)
-            .split_for_parts();
-        app.service(web::redirect("/docs", "/docs/"))
-            .service(docs)
+            .route("/openapi.json", web::get().to(openapi::show))
+            .service(web::redirect("/docs", "/docs/"))
+            .service(SwaggerUi::new("/docs/{tail:.*}").config(DocsConfig::from("/openapi.json")))
             .default_service(web::to(openapi::nothing_here))
             .wrap(from_fn(request::surround))
     });

@@ -4,15 +4,19 @@
 /// What follows from the conventions for every operation.
 mod conventions;
 
+use std::sync::LazyLock;
+
 use actix_web::dev::ResourceDef;
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::http::header::ContentType;
+use actix_web::web::Bytes;
+use actix_web::{App, HttpRequest, HttpResponse};
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{OpenApi, OpenApiBuilder};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_actix_web::AppExt;
 
-use super::routes;
+use super::documented_routes;
 use crate::http::Problem;
 use crate::http::problem::ProblemBody;
 
@@ -61,7 +65,7 @@ pub fn document() -> OpenApi {
     let app = App::new()
         .into_utoipa_app()
         .openapi(builder.build())
-        .configure(routes);
+        .configure(documented_routes);
     let (_, mut document) = app.split_for_parts();
     let versioned = conventions::versioned(&document);
     for (path, item) in &mut document.paths.paths {
@@ -84,23 +88,33 @@ fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation)> {
     .collect()
 }
 
-/// The paths that exist, to tell 405 from 404.
-#[derive(Debug)]
-pub struct KnownPaths(Vec<(ResourceDef, String)>);
+/// What the server keeps of the document: made when it is first asked for, and small.
+struct Kept {
+    json: Bytes,
+    /// Each path with its methods, to tell 405 from 404.
+    paths: Vec<(ResourceDef, String)>,
+}
 
-impl KnownPaths {
-    /// Those of the document.
-    #[must_use]
-    pub fn of(document: &mut OpenApi) -> Self {
-        let known = document.paths.paths.iter_mut().map(|(path, item)| {
-            let methods: Vec<&str> = operations(item)
-                .iter()
-                .map(|(method, _)| name_of(method))
-                .collect();
-            (ResourceDef::new(path.as_str()), methods.join(", "))
-        });
-        Self(known.collect())
+static KEPT: LazyLock<Kept> = LazyLock::new(|| {
+    let mut document = document();
+    let paths = document.paths.paths.iter_mut().map(|(path, item)| {
+        let methods: Vec<&str> = operations(item)
+            .iter()
+            .map(|(method, _)| name_of(method))
+            .collect();
+        (ResourceDef::new(path.as_str()), methods.join(", "))
+    });
+    Kept {
+        paths: paths.collect(),
+        json: serde_json::to_vec(&document).unwrap_or_default().into(),
     }
+});
+
+/// `GET /openapi.json`.
+pub async fn show() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(KEPT.json.clone())
 }
 
 fn name_of(method: &HttpMethod) -> &'static str {
@@ -116,12 +130,9 @@ fn name_of(method: &HttpMethod) -> &'static str {
 ///
 /// # Errors
 /// Always.
-pub async fn nothing_here(
-    request: HttpRequest,
-    known: web::Data<KnownPaths>,
-) -> Result<HttpResponse, Problem> {
-    let allow = known
-        .0
+pub async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let allow = KEPT
+        .paths
         .iter()
         .find(|(path, _)| path.is_match(request.path()));
     Err(match allow {
