@@ -2,8 +2,9 @@
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::support::{Answer, Program};
+use crate::support::{Answer, Process};
 
 /// Words that people write, none of which may be in the log.
 const EMAIL: &str = "canary-mail";
@@ -175,8 +176,9 @@ async fn live_a_day(client: &mut Caller<'_>) -> Vec<String> {
 
 #[tokio::test]
 async fn a_request_is_one_line_that_tells_nothing_of_people() {
-    let program = Program::start();
-    let url = program.url.clone();
+    let folder = TempDir::new().expect("a folder");
+    let process = Process::start(folder.path(), &[]).await;
+    let url = process.url.clone();
     let mut client = Caller {
         http: Client::new(),
         url: &url,
@@ -186,7 +188,7 @@ async fn a_request_is_one_line_that_tells_nothing_of_people() {
     let secrets = live_a_day(&mut client).await;
     let asked = std::mem::take(&mut client.asked);
     drop(client);
-    let (lines, errors) = program.stop();
+    let (lines, errors) = process.stop().await;
 
     assert_eq!(errors, "", "the error output is for crashes");
     let all = lines.join("\n").to_lowercase();

@@ -9,8 +9,6 @@ pub(crate) mod openapi;
 pub(crate) mod person;
 /// The real binary in a process of its own.
 pub(crate) mod process;
-/// The program itself.
-pub(crate) mod program;
 /// The books counted anew.
 pub(crate) mod recount;
 /// Everything that the database holds.
@@ -22,7 +20,6 @@ pub(crate) use chain::Chain;
 pub(crate) use openapi::{Document, Operation, Things};
 pub(crate) use person::{Answer, Person};
 pub(crate) use process::Process;
-pub(crate) use program::Program;
 pub(crate) use recount::{recount, settled};
 pub(crate) use rows::Rows;
 pub(crate) use world::World;

@@ -1,7 +1,7 @@
 //! The real binary in a process of its own, which can be told to stop, killed, and cut off from the
 //! disk.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,9 @@ pub(crate) struct Process {
     pub(crate) internal_url: String,
     pub(crate) http: reqwest::Client,
     child: Killed,
-    log: Arc<Mutex<Vec<Value>>>,
+    log: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
+    errors: Option<JoinHandle<String>>,
 }
 
 /// A child that does not outlive its test, however that ends.
@@ -55,20 +56,26 @@ impl Process {
 
     /// Runs it, and waits until it says that it is ready.
     pub(crate) async fn spawn(mut command: Command) -> Self {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = Killed(child.expect("it runs"));
+        let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Killed(pipes.spawn().expect("it runs"));
+        let mut errors = child.0.stderr.take().expect("a pipe");
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).expect("UTF-8");
+            text
+        });
         let lines = BufReader::new(child.0.stdout.take().expect("a pipe")).lines();
-        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let (said_ready, ready) = oneshot::channel();
         let kept = Arc::clone(&log);
         let reader = std::thread::spawn(move || {
             let mut said_ready = Some(said_ready);
             for line in lines.map_while(Result::ok) {
-                let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
-                if line["message"] == "ready"
+                let json = parsed(&line);
+                if json["message"] == "ready"
                     && let Some(said_ready) = said_ready.take()
                 {
-                    let _ = said_ready.send(line.clone());
+                    let _ = said_ready.send(json);
                 }
                 lock(&kept).push(line);
             }
@@ -84,6 +91,7 @@ impl Process {
             child,
             log,
             reader: Some(reader),
+            errors: Some(errors),
         }
     }
 
@@ -114,8 +122,18 @@ impl Process {
     /// What it has logged under this message.
     pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
         let log = lock(&self.log);
-        let said = log.iter().filter(|line| line["message"] == message);
-        said.cloned().collect()
+        let said = log.iter().map(|line| parsed(line));
+        said.filter(|line| line["message"] == message).collect()
+    }
+
+    /// Stops it as an orchestrator does; gives all lines, and what came on the error output.
+    pub(crate) async fn stop(mut self) -> (Vec<String>, String) {
+        self.signal("TERM");
+        let status = self.ended().await;
+        let lines = std::mem::take(&mut *lock(&self.log));
+        assert!(status.success(), "{status}: {lines:#?}");
+        let errors = self.errors.take().expect("it was not read before");
+        (lines, errors.join().expect("it reads to the end"))
     }
 
     /// Sends a signal, by its name without SIG.
@@ -157,6 +175,11 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A line that is no JSON is a text.
+fn parsed(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|_| line.into())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
