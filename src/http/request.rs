@@ -126,35 +126,42 @@ pub async fn surround<B: MessageBody + 'static>(
     let failed = match answered {
         Ok(Ok(answered)) => {
             let (request, response) = answered.into_parts();
-            let (response, problem) = readable(response.map_into_boxed_body(), &context);
             let extra = request.extensions().get::<AnswerHeaders>().cloned();
-            let response = with_headers(response, &context, extra);
             let route = request
                 .match_pattern()
                 .unwrap_or_else(|| UNMATCHED.to_owned());
-            Line {
+            let line = Line {
                 method,
                 route,
-                status: response.status(),
                 begun,
-            }
-            .write(&context, problem.as_ref());
+            };
+            let response = finish(response.map_into_boxed_body(), &context, extra, line);
             return Ok(ServiceResponse::new(request, response));
         }
         Ok(Err(error)) => error.error_response(),
         Err(_) => Problem::out_of_time().error_response(),
     };
     // The framework has taken the request: what is left is to answer as an error does.
-    let (response, problem) = readable(failed, &context);
-    let response = with_headers(response, &context, None);
-    Line {
+    let line = Line {
         method,
         route: UNMATCHED.to_owned(),
-        status: response.status(),
         begun,
-    }
-    .write(&context, problem.as_ref());
+    };
+    let response = finish(failed, &context, None, line);
     Err(InternalError::from_response("answered", response).into())
+}
+
+/// What every answer gets on its way out: the form of a problem, the headers, the line in the log.
+fn finish(
+    response: HttpResponse,
+    context: &RequestContext,
+    extra: Option<AnswerHeaders>,
+    line: Line,
+) -> HttpResponse {
+    let (response, problem) = readable(response, context);
+    let response = with_headers(response, context, extra);
+    line.write(context, response.status(), problem.as_ref());
+    response
 }
 
 /// The route of a request that came to none.
@@ -206,16 +213,14 @@ pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 struct Line {
     method: &'static str,
     route: String,
-    status: StatusCode,
     begun: Instant,
 }
 
 impl Line {
-    fn write(self, context: &RequestContext, problem: Option<&Problem>) {
+    fn write(self, context: &RequestContext, status: StatusCode, problem: Option<&Problem>) {
         let Self {
             method,
             route,
-            status,
             begun,
         } = self;
         let took = begun.elapsed();

@@ -416,6 +416,17 @@ pub(super) async fn spent_by_days(
     Ok(days.iter().map(|(_, minor)| minor).sum())
 }
 
+/// Narrows a statement on the days' spending to what counts against the budget.
+fn only_its_categories(budget: &Budget, text: &mut String, values: &mut Vec<Value>) {
+    if budget.category_ids.is_empty() {
+        return;
+    }
+    text.push_str(" AND category_id IN (");
+    text.push_str(&placeholders(budget.category_ids.len(), values.len() + 1));
+    text.push(')');
+    values.extend(budget.category_ids.iter().map(|id| (*id).into()));
+}
+
 /// The days of a span on which something counted against the budget, with the sums.
 async fn spending_by_day(
     db: &impl ConnectionTrait,
@@ -433,12 +444,7 @@ async fn spending_by_day(
         from.into(),
         to.into(),
     ];
-    if !budget.category_ids.is_empty() {
-        text.push_str(" AND category_id IN (");
-        text.push_str(&placeholders(budget.category_ids.len(), 5));
-        text.push(')');
-        values.extend(budget.category_ids.iter().map(|id| (*id).into()));
-    }
+    only_its_categories(budget, &mut text, &mut values);
     text.push_str(" GROUP BY date ORDER BY date");
     let days = all(db, text, values).await?;
     days.iter()
@@ -512,12 +518,7 @@ async fn first_spending_day(
          WHERE user_id = $1 AND currency = $2 AND amount_minor <> 0"
         .to_owned();
     let mut values: Vec<Value> = vec![budget.user_id.into(), budget.currency().code().into()];
-    if !budget.category_ids.is_empty() {
-        text.push_str(" AND category_id IN (");
-        text.push_str(&placeholders(budget.category_ids.len(), 3));
-        text.push(')');
-        values.extend(budget.category_ids.iter().map(|id| (*id).into()));
-    }
+    only_its_categories(budget, &mut text, &mut values);
     let row = one(db, text, values).await?;
     Ok(row
         .map(|row| row.try_get_by_index(0))
