@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
 use crate::api::{self, Api, openapi};
-use crate::bus::Handler;
 use crate::bus::consumer::Consumer;
 use crate::bus::embedded::{EmbeddedPublisher, EmbeddedSubscription};
 use crate::bus::relay::Relay;
+use crate::bus::{Handler, Publisher};
 use crate::clock::{Clock, Ids};
-use crate::config::Config;
+use crate::config::{BusKind, Config};
 use crate::events::catalogue;
 use crate::http::internal::{self, Internal};
 use crate::http::request;
@@ -28,12 +28,15 @@ use crate::notifier::Notifier;
 use crate::projector::Projector;
 use crate::secrets;
 use crate::state::State;
-use crate::store::Store;
 use crate::store::trim::Trim;
+use crate::store::{Store, schema};
 use crate::telemetry::metrics;
 
 /// How often what nobody needs any more is looked for.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// How often to look whether the database was migrated.
+const SCHEMA_POLL: Duration = Duration::from_secs(1);
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,17 +124,20 @@ impl App {
             clock,
             ids,
         };
-        parts.watch_writer(writer);
+        if let Some(writer) = writer {
+            parts.watch_writer(writer);
+        }
+        wait_for_schema(&parts.store).await?;
         if let Some(listener) = public_listener {
             parts.start_api(listener).await?;
         }
         if roles.contains(&Role::Projector) {
-            parts.start_consumer("projector", parts.projector());
+            parts.start_consumer("projector", parts.projector())?;
         }
         if roles.contains(&Role::Notifier) {
-            parts.start_consumer("notifier", parts.notifier());
+            parts.start_consumer("notifier", parts.notifier())?;
         }
-        parts.start_relay();
+        parts.start_relay()?;
         parts.start_housekeeping(metrics);
         parts.lifecycle.readiness().started();
         Ok(Self {
@@ -152,6 +158,28 @@ impl App {
     /// A background task died, or the drain took too long.
     pub async fn run(self) -> anyhow::Result<()> {
         Ok(self.lifecycle.run_until_stopped().await?)
+    }
+}
+
+/// Waits until somebody has migrated the database of a server; until then the process lives, and is
+/// not ready.
+async fn wait_for_schema(store: &Store) -> anyhow::Result<()> {
+    let mut said = false;
+    loop {
+        let pending = schema::pending(store).await.context("database.url")?;
+        let Some(first) = pending.first() else {
+            return Ok(());
+        };
+        if !said {
+            let count = pending.len();
+            tracing::warn!(
+                count,
+                first,
+                "waits for the schema: run `wealth-companion migrate up`"
+            );
+            said = true;
+        }
+        tokio::time::sleep(SCHEMA_POLL).await;
     }
 }
 
@@ -213,32 +241,50 @@ impl Parts {
         ))
     }
 
-    fn start_consumer(&self, name: &'static str, handler: Arc<dyn Handler>) {
-        let state = State::open(&self.config.state);
+    fn start_consumer(&self, name: &'static str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
+        let state = State::open(&self.config.state)?;
         let (store, clock) = (self.store.clone(), self.clock.clone());
-        let consumer = Consumer::new(
+        let consumer = Arc::new(Consumer::new(
             handler,
             store.clone(),
             state,
             clock.clone(),
             self.ids.clone(),
-        );
-        let bus = self.config.bus.clone();
-        let subscription = EmbeddedSubscription::new(Arc::new(consumer), store, clock, bus);
-        self.lifecycle
-            .spawn(name, subscription.run(self.lifecycle.draining()));
+        ));
+        match self.config.bus.kind {
+            BusKind::Embedded => {
+                let bus = self.config.bus.clone();
+                let subscription = EmbeddedSubscription::new(consumer, store, clock, bus);
+                self.lifecycle
+                    .spawn(name, subscription.run(self.lifecycle.draining()));
+            }
+            BusKind::Dapr => anyhow::bail!("bus.kind: this build has no \"dapr\""),
+            BusKind::Kafka => anyhow::bail!("bus.kind: this build has no \"kafka\""),
+        }
+        Ok(())
     }
 
-    fn start_relay(&self) {
-        let publisher = EmbeddedPublisher::new(self.store.clone(), self.clock.clone());
+    fn publisher(&self) -> anyhow::Result<Arc<dyn Publisher>> {
+        match self.config.bus.kind {
+            BusKind::Embedded => Ok(Arc::new(EmbeddedPublisher::new(
+                self.store.clone(),
+                self.clock.clone(),
+            ))),
+            BusKind::Dapr => anyhow::bail!("bus.kind: this build has no \"dapr\""),
+            BusKind::Kafka => anyhow::bail!("bus.kind: this build has no \"kafka\""),
+        }
+    }
+
+    fn start_relay(&self) -> anyhow::Result<()> {
         let relay = Relay::new(
             self.store.clone(),
-            Arc::new(publisher),
+            self.publisher()?,
             self.clock.clone(),
             self.config.bus.clone(),
         );
         self.lifecycle
             .spawn("relay", relay.run(self.lifecycle.draining()));
+        Ok(())
     }
 
     fn start_housekeeping(&self, handle: metrics_exporter_prometheus::PrometheusHandle) {
@@ -249,7 +295,11 @@ impl Parts {
             Ok(())
         });
         let consumers = [catalogue::PROJECTOR, catalogue::NOTIFIER];
-        let trim = Trim::new(self.config.retention.clone(), &consumers);
+        let retention = self.config.retention.clone();
+        let trim = match self.config.bus.kind {
+            BusKind::Embedded => Trim::new(retention, &consumers),
+            BusKind::Dapr | BusKind::Kafka => Trim::of_relayed(retention),
+        };
         let (store, clock) = (self.store.clone(), self.clock.clone());
         self.lifecycle.spawn("trim", async move {
             while !draining.is_cancelled() {

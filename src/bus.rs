@@ -59,6 +59,15 @@ impl Outcome {
     }
 }
 
+/// What became of one delivery, for the bus that brought it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done with, now or before.
+    Done,
+    /// It will never work, for this reason. It is kept among the dead letters.
+    Dead(String),
+}
+
 /// What a role does with events: its unit of work for a batch.
 pub trait Handler: Send + Sync {
     /// The consumer's name: of its cursor, its inbox, its metrics.
@@ -73,11 +82,27 @@ pub trait Handler: Send + Sync {
     fn handle(&self, batch: Arc<[Heard]>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>>;
 }
 
-/// Why a batch could not be published. What was published all the same is published again: every
+/// Why a batch could not be published, or not all of it. What is published twice does no harm: every
 /// consumer knows an event by its id.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot publish: {0}")]
-pub struct PublishError(pub String);
+#[error("cannot publish {} events: {reason}", unpublished.len())]
+pub struct PublishError {
+    /// What went wrong.
+    pub reason: String,
+    /// The events that the bus does not have for good; it has the others.
+    pub unpublished: Vec<LogPosition>,
+}
+
+impl PublishError {
+    /// Nothing of the batch was published.
+    #[must_use]
+    pub fn of_all(batch: &[LogEntry], reason: impl ToString) -> Self {
+        Self {
+            reason: reason.to_string(),
+            unpublished: batch.iter().map(|entry| entry.position).collect(),
+        }
+    }
+}
 
 /// Where the relay takes events.
 pub trait Publisher: Send + Sync {

@@ -24,8 +24,8 @@ use std::path::PathBuf;
 pub use explain::{Explanation, Setting, Shown};
 pub use problem::{ConfigErrors, Problem, ProblemKind};
 pub use schema::{
-    Ai, Auth, Bus, BusKind, Config, Database, Http, Lifecycle, Limits, Log, LogFormat, Retention,
-    State, StateKind, Streams,
+    Ai, Auth, Bus, BusKind, Config, Dapr, Database, Http, Kafka, Lifecycle, Limits, Log, LogFormat,
+    Retention, State, StateKind, Streams,
 };
 pub use secrets::{ConnectionUrl, SigningKey};
 

@@ -4,6 +4,8 @@
 /// State in the memory of this process.
 pub mod embedded;
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use crate::config::{self, StateKind};
@@ -18,23 +20,27 @@ pub enum State {
 
 impl State {
     /// The store of this kind.
-    #[must_use]
-    pub fn open(config: &config::State) -> Self {
+    ///
+    /// # Errors
+    /// This build does not have it.
+    pub fn open(config: &config::State) -> anyhow::Result<Self> {
         match config.kind {
-            StateKind::Embedded => Self::Embedded(EmbeddedState::new(config.entries_max)),
+            StateKind::Embedded => Ok(Self::Embedded(EmbeddedState::new(config.entries_max))),
+            StateKind::Redis | StateKind::Dapr => {
+                anyhow::bail!("state.kind: this build has only \"embedded\"")
+            }
         }
     }
 
-    /// Whether the consumer is known to have handled the event. `false` says nothing.
-    #[must_use]
-    pub fn is_processed(&self, consumer: &'static str, event_id: Uuid) -> bool {
+    /// Which of the events the consumer is known to have handled. That one is missing says nothing.
+    pub async fn processed(&self, consumer: &'static str, event_ids: &[Uuid]) -> HashSet<Uuid> {
         match self {
-            Self::Embedded(state) => state.is_processed(consumer, event_id),
+            Self::Embedded(state) => state.processed(consumer, event_ids),
         }
     }
 
     /// Notes that the consumer's effects of the events are committed.
-    pub fn mark_processed(&self, consumer: &'static str, event_ids: &[Uuid]) {
+    pub async fn mark_processed(&self, consumer: &'static str, event_ids: &[Uuid]) {
         match self {
             Self::Embedded(state) => state.mark_processed(consumer, event_ids),
         }

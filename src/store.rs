@@ -25,6 +25,8 @@ pub mod event_log;
 pub mod idempotency;
 /// Which events a consumer has handled.
 pub mod inbox;
+/// What of the log is still to be published outside of the database.
+pub mod outbox;
 /// Sums that the projector keeps.
 pub mod read_models;
 /// Sessions and their refresh tokens.
@@ -40,71 +42,102 @@ pub mod users;
 /// Wallets and their balances.
 pub mod wallets;
 
+/// Brings the schema up to date, and tells how far it is.
+pub mod schema;
+
+/// What statements run on.
+pub mod connection;
 mod error;
 mod page;
+mod postgres;
 mod sql;
 mod sqlite;
-mod writer;
+mod tx;
 
 use std::sync::Arc;
 
-use migrations::{Migrator, MigratorTrait};
-use sea_orm::DatabaseConnection;
 use tokio::task::JoinHandle;
 
+pub use connection::Connection;
 pub use error::{Conflict, StoreError};
 pub use page::{Page, PageRequest};
 pub use signals::Signals;
-pub use writer::Tx;
+pub use tx::Tx;
 
-use crate::config::Config;
+use crate::config::{BusKind, Config};
+use postgres::Postgres;
 use signals::Signal;
-use writer::Writer;
+use sqlite::writer::Writer;
 
 /// The nil uuid in key columns that cannot be null: "no category".
 pub(crate) const NO_CATEGORY: uuid::Uuid = uuid::Uuid::nil();
 
-/// The database: a pool to read from, and the writer.
+/// The database: where to read, and how to write.
 #[derive(Debug, Clone)]
 pub struct Store {
-    reads: DatabaseConnection,
-    writer: Writer,
+    reads: Connection,
+    writes: Writes,
     signals: Arc<Signals>,
 }
 
+#[derive(Debug, Clone)]
+enum Writes {
+    /// One connection, whose writer combines the units that wait.
+    Sqlite(Writer),
+    /// A pool: units run side by side.
+    Postgres {
+        pool: Postgres,
+        /// Whether events go to a bus outside of the database.
+        relayed: bool,
+    },
+}
+
 impl Store {
-    /// Opens the database of the configuration and brings its schema up to date; an embedded
-    /// database is made where there is none. The handle ends when the writer does: watch it.
+    /// Opens the database of the configuration. An embedded one is made where there is none, and its
+    /// schema brought up to date; a server's is as `migrate up` left it, see [`schema`]. A handle
+    /// ends when the embedded writer does: watch it.
     ///
     /// # Errors
-    /// The database cannot be opened or migrated.
-    pub async fn open(config: &Config) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let (writes, reads) = sqlite::open(config).await?;
-        Migrator::up(&writes, None).await?;
+    /// The database cannot be opened, or the embedded one not be migrated.
+    pub async fn open(config: &Config) -> Result<(Self, Option<JoinHandle<()>>), StoreError> {
         let signals = Arc::new(Signals::default());
-        let (writer, task) = Writer::start(writes, Arc::clone(&signals), &config.database);
-        Ok((
-            Self {
-                reads,
-                writer,
+        if config.is_server_database() {
+            let (reads, pool) = postgres::open(config).await?;
+            let relayed = config.bus.kind != BusKind::Embedded;
+            let store = Self {
+                reads: Connection::Postgres(reads),
+                writes: Writes::Postgres { pool, relayed },
                 signals,
-            },
-            task,
-        ))
+            };
+            return Ok((store, None));
+        }
+        let (writes, reads) = sqlite::open(config).await?;
+        schema::up(&writes).await?;
+        let (writer, task) = Writer::start(writes, Arc::clone(&signals), &config.database);
+        let store = Self {
+            reads: Connection::Sqlite(reads),
+            writes: Writes::Sqlite(writer),
+            signals,
+        };
+        Ok((store, Some(task)))
     }
 
     /// Opens a database that is there: for looking at it.
     ///
     /// # Errors
     /// There is none, or as [`Self::open`].
-    pub async fn open_existing(config: &Config) -> Result<(Self, JoinHandle<()>), StoreError> {
-        sqlite::expect_existing(config)?;
+    pub async fn open_existing(
+        config: &Config,
+    ) -> Result<(Self, Option<JoinHandle<()>>), StoreError> {
+        if !config.is_server_database() {
+            sqlite::expect_existing(config)?;
+        }
         Self::open(config).await
     }
 
     /// Where queries go that change nothing.
     #[must_use]
-    pub fn reads(&self) -> &DatabaseConnection {
+    pub fn reads(&self) -> &Connection {
         &self.reads
     }
 
@@ -114,8 +147,8 @@ impl Store {
         &self.signals
     }
 
-    /// Commits what the unit does, whole or not at all. Units that wait at the same time share one
-    /// commit; one that fails takes nothing of its neighbours with it.
+    /// Commits what the unit does, whole or not at all. On SQLite units that wait at the same time
+    /// share one commit; one that fails takes nothing of its neighbours with it.
     ///
     /// # Errors
     /// The unit's own, with nothing written; or [`StoreError::Busy`] when the database could not
@@ -126,7 +159,12 @@ impl Store {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         U: FnOnce(Tx) -> F + Send + 'static,
     {
-        self.writer.write(unit).await
+        match &self.writes {
+            Writes::Sqlite(writer) => writer.write(unit).await,
+            Writes::Postgres { pool, relayed } => {
+                tx::write_alone(pool, &self.signals, *relayed, unit).await
+            }
+        }
     }
 
     /// Whether the database answers.
@@ -134,6 +172,6 @@ impl Store {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.reads.ping().await?)
+        self.reads.ping().await
     }
 }

@@ -99,6 +99,7 @@ impl MigrationTrait for Migration {
                 Table::create()
                     .table("read_model_positions")
                     .col(user)
+                    .col(big_integer("xid"))
                     .col(big_integer("position"))
                     .foreign_key(&mut user_key("read_model_positions"))
                     .to_owned(),

@@ -128,7 +128,7 @@ pub(super) async fn mark_read(
     id: web::Path<Uuid>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, id, now) = (session.user_id(), *id, api.clock.now());
-    let (alert, position) = answer::write(&api, move |tx| async move {
+    let (alert, position) = answer::write(&api, user_id, move |tx| async move {
         Ok((alerts::read(&tx, user_id, id, now).await?, None))
     })
     .await?;
@@ -151,7 +151,7 @@ pub(super) async fn mark_all_read(
     session: Session,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, now) = (session.user_id(), api.clock.now());
-    let (read, position) = answer::write(&api, move |tx| async move {
+    let (read, position) = answer::write(&api, user_id, move |tx| async move {
         Ok((alerts::read_all(&tx, user_id, now).await?, None))
     })
     .await?;

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use actix_web::HttpResponse;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::Api;
 use super::books::X_LOG_POSITION;
@@ -15,7 +16,11 @@ use crate::store::{StoreError, Tx};
 ///
 /// # Errors
 /// The unit's own.
-pub(super) async fn write<T, F, U>(api: &Api, unit: U) -> Result<(T, LogPosition), Problem>
+pub(super) async fn write<T, F, U>(
+    api: &Api,
+    user_id: Uuid,
+    unit: U,
+) -> Result<(T, LogPosition), Problem>
 where
     T: Send + 'static,
     F: Future<Output = Result<(T, Option<LogPosition>), StoreError>> + Send + 'static,
@@ -27,7 +32,7 @@ where
             let (value, position) = unit(tx.clone()).await?;
             let position = match position {
                 Some(position) => position,
-                None => event_log::end(&*tx).await?,
+                None => event_log::place_of_silence(&tx, user_id).await?,
             };
             Ok((value, position))
         })

@@ -428,7 +428,7 @@ pub(super) async fn amend(
 ) -> Result<HttpResponse, Problem> {
     let change = body.value.check()?;
     let (user_id, id, now) = (session.user_id(), *id, api.clock.now());
-    let (budget, position) = answer::write(&api, move |tx| async move {
+    let (budget, position) = answer::write(&api, user_id, move |tx| async move {
         let budget = budgets::change(&tx, user_id, id, expected.0, change, now).await?;
         Ok((budget, None))
     })
@@ -457,7 +457,7 @@ pub(super) async fn delete(
     expected: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, id) = (session.user_id(), *id);
-    let ((), position) = answer::write(&api, move |tx| async move {
+    let ((), position) = answer::write(&api, user_id, move |tx| async move {
         budgets::delete(&tx, user_id, id, expected.0).await?;
         Ok(((), None))
     })

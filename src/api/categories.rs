@@ -232,7 +232,7 @@ pub(super) async fn amend(
 ) -> Result<HttpResponse, Problem> {
     let change = body.value.check()?;
     let (user_id, id, now) = (session.user_id(), *id, api.clock.now());
-    let (category, position) = answer::write(&api, move |tx| async move {
+    let (category, position) = answer::write(&api, user_id, move |tx| async move {
         let category = categories::change(&tx, user_id, id, expected.0, change, now).await?;
         Ok((category, None))
     })
@@ -259,7 +259,7 @@ pub(super) async fn delete(
     expected: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, id) = (session.user_id(), *id);
-    let ((), position) = answer::write(&api, move |tx| async move {
+    let ((), position) = answer::write(&api, user_id, move |tx| async move {
         categories::delete(&tx, user_id, id, expected.0).await?;
         Ok(((), None))
     })

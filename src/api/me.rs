@@ -108,7 +108,7 @@ pub(super) async fn amend(
     };
     checks.finish()?;
     let (id, now) = (session.user_id(), api.clock.now());
-    let (user, position) = answer::write(&api, move |tx| async move {
+    let (user, position) = answer::write(&api, id, move |tx| async move {
         Ok((users::change(&tx, id, expected.0, change, now).await?, None))
     })
     .await?;

@@ -136,7 +136,7 @@ where
             let created = unit(tx.clone()).await?;
             let position = match created.position {
                 Some(position) => position,
-                None => event_log::end(&*tx).await?,
+                None => event_log::place_of_silence(&tx, user_id).await?,
             };
             let answer = Answer {
                 location: created.location,

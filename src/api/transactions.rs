@@ -366,7 +366,7 @@ pub(super) async fn amend(
 ) -> Result<HttpResponse, Problem> {
     let amendment = body.value.check()?;
     let (act, id) = (act(&api, &session, &context), *id);
-    let (transaction, position) = answer::write(&api, move |tx| async move {
+    let (transaction, position) = answer::write(&api, act.user_id, move |tx| async move {
         transactions::amend(&tx, act, id, expected.0, amendment).await
     })
     .await?;
@@ -393,7 +393,7 @@ pub(super) async fn delete(
     expected: IfMatch,
 ) -> Result<HttpResponse, Problem> {
     let (act, id) = (act(&api, &session, &context), *id);
-    let ((), position) = answer::write(&api, move |tx| async move {
+    let ((), position) = answer::write(&api, act.user_id, move |tx| async move {
         Ok(((), transactions::delete(&tx, act, id, expected.0).await?))
     })
     .await?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Delivery, Handler, Heard, Outcome};
+use super::{Delivery, Handler, Heard, Outcome, Verdict};
 use crate::clock::{Clock, Ids};
 use crate::events::{Event, EventError};
 use crate::state::State;
@@ -66,33 +66,48 @@ impl Consumer {
         &self.metrics
     }
 
-    /// Takes deliveries; when this returns, each is either handled or among the dead letters.
+    /// Takes deliveries; when this returns, each is either handled or among the dead letters: its
+    /// verdict says which, in order.
     ///
     /// # Errors
     /// A fault that passes: deliver them again.
-    pub async fn take(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub async fn take(&self, deliveries: Vec<Delivery>) -> Result<Vec<Verdict>, StoreError> {
         let begun = Instant::now();
-        let mut batch = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
+        let mut verdicts = vec![Verdict::Done; deliveries.len()];
+        let mut read = Vec::with_capacity(deliveries.len());
+        for (index, delivery) in deliveries.into_iter().enumerate() {
             match self.read(&delivery) {
-                Ok(event) if self.state.is_processed(self.name(), event.id) => {
-                    self.metrics.duplicate();
+                Ok(event) => {
+                    let heard = Heard {
+                        event,
+                        payload: delivery.payload,
+                        position: delivery.position,
+                    };
+                    read.push((index, heard));
                 }
-                Ok(event) => batch.push(Heard {
-                    event,
-                    payload: delivery.payload,
-                    position: delivery.position,
-                }),
-                Err(error) => self.bury_unread(delivery, &error).await?,
+                Err(error) => verdicts[index] = self.bury_unread(delivery, &error).await?,
             }
         }
-        if !batch.is_empty() {
+        let ids: Vec<Uuid> = read.iter().map(|(_, heard)| heard.event.id).collect();
+        let known = self.state.processed(self.name(), &ids).await;
+        read.retain(|(_, heard)| {
+            let is_new = !known.contains(&heard.event.id);
+            if !is_new {
+                self.metrics.duplicate();
+            }
+            is_new
+        });
+        if !read.is_empty() {
+            let (indexes, batch): (Vec<usize>, Vec<Heard>) = read.into_iter().unzip();
             let ids: Vec<Uuid> = batch.iter().map(|heard| heard.event.id).collect();
-            self.handle(batch.into()).await?;
-            self.state.mark_processed(self.name(), &ids);
+            let outcomes = self.handle(batch.into()).await?;
+            for (index, verdict) in indexes.into_iter().zip(outcomes) {
+                verdicts[index] = verdict;
+            }
+            self.state.mark_processed(self.name(), &ids).await;
         }
         self.metrics.batch(begun.elapsed());
-        Ok(())
+        Ok(verdicts)
     }
 
     fn read(&self, delivery: &Delivery) -> Result<Event, EventError> {
@@ -107,40 +122,57 @@ impl Consumer {
 
     /// A batch that fails for a reason that does not pass is taken apart, so that the event at
     /// fault is found and the others go on.
-    async fn handle(&self, batch: Arc<[Heard]>) -> Result<(), StoreError> {
+    async fn handle(&self, batch: Arc<[Heard]>) -> Result<Vec<Verdict>, StoreError> {
         match self.handler.handle(Arc::clone(&batch)).await {
             Ok(outcomes) => self.settle(&batch, outcomes).await,
             Err(error @ StoreError::Busy(_)) => Err(error),
-            Err(error) if batch.len() == 1 => self.bury(&batch[0], error.to_string()).await,
+            Err(error) if batch.len() == 1 => {
+                Ok(vec![self.bury(&batch[0], error.to_string()).await?])
+            }
             Err(_) => {
+                let mut verdicts = Vec::with_capacity(batch.len());
                 for heard in batch.iter() {
-                    Box::pin(self.handle(Arc::new([heard.clone()]))).await?;
+                    verdicts.extend(Box::pin(self.handle(Arc::new([heard.clone()]))).await?);
                 }
-                Ok(())
+                Ok(verdicts)
             }
         }
     }
 
-    async fn settle(&self, batch: &[Heard], outcomes: Vec<Outcome>) -> Result<(), StoreError> {
+    async fn settle(
+        &self,
+        batch: &[Heard],
+        outcomes: Vec<Outcome>,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let mut verdicts = Vec::with_capacity(batch.len());
         for (heard, outcome) in batch.iter().zip(outcomes) {
-            match outcome {
+            let verdict = match outcome {
                 Outcome::Handled => {
                     self.metrics.handled(heard.event.data.event_type().as_str());
+                    Verdict::Done
                 }
-                Outcome::Duplicate => self.metrics.duplicate(),
+                Outcome::Duplicate => {
+                    self.metrics.duplicate();
+                    Verdict::Done
+                }
                 Outcome::Rejected(reason) => self.bury(heard, reason).await?,
-            }
+            };
+            verdicts.push(verdict);
         }
-        Ok(())
+        Ok(verdicts)
     }
 
-    async fn bury(&self, heard: &Heard, reason: String) -> Result<(), StoreError> {
+    async fn bury(&self, heard: &Heard, reason: String) -> Result<Verdict, StoreError> {
         let topic = heard.event.data.event_type().as_str().to_owned();
         let payload = String::from_utf8_lossy(&heard.payload).into_owned();
         self.keep(topic, heard.event.id, payload, reason).await
     }
 
-    async fn bury_unread(&self, delivery: Delivery, error: &EventError) -> Result<(), StoreError> {
+    async fn bury_unread(
+        &self,
+        delivery: Delivery,
+        error: &EventError,
+    ) -> Result<Verdict, StoreError> {
         let digest = Sha256::digest(&delivery.payload);
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -160,7 +192,7 @@ impl Consumer {
         event_id: Uuid,
         payload: String,
         reason: String,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Verdict, StoreError> {
         self.metrics.rejected();
         metrics::counter!(names::DEAD_LETTERS_TOTAL, "topic" => topic.clone()).increment(1);
         tracing::error!(consumer = self.name(), topic, %event_id, reason, "dead letter");
@@ -173,10 +205,11 @@ impl Consumer {
             topic,
             event_id,
             payload,
-            reason,
+            reason: reason.clone(),
         };
         self.store
             .write(move |tx| async move { dead_letters::keep(&tx, letter, now).await })
-            .await
+            .await?;
+        Ok(Verdict::Dead(reason))
     }
 }

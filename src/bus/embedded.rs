@@ -45,7 +45,7 @@ impl Publisher for EmbeddedPublisher {
                     event_log::advance(&tx, Cursor::HighWatermark, last, now).await
                 })
                 .await
-                .map_err(|error| PublishError(error.to_string()))
+                .map_err(|error| PublishError::of_all(batch, error))
         }
         .boxed()
     }
@@ -83,7 +83,8 @@ impl EmbeddedSubscription {
         let heard = event_log::cursor(reads, cursor).await?;
         self.consumer.metrics().lag(published.since(heard));
         let limit = u64::from(self.config.batch_max);
-        let entries = event_log::read_after(reads, heard, Some(published), limit).await?;
+        let found = event_log::read_after(reads, heard, Some(published), limit).await?;
+        let entries = found.entries;
         let Some(last) = entries.last().map(|entry| entry.position) else {
             if published > heard {
                 // What lay between was of somebody who has left: pass over it, or it counts as lag.

@@ -1,18 +1,24 @@
-//! The relay: reads the log in commit order and publishes it to the bus. It stands between the
-//! commit of a write and the consumers; a crash anywhere here publishes again, and loses nothing.
+//! The relay: publishes the log to the bus. It stands between the commit of a write and the
+//! consumers; a crash anywhere here publishes again, and loses nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{PublishError, Publisher};
 use crate::clock::Clock;
-use crate::config::Bus;
+use crate::config::{Bus, BusKind};
 use crate::crash;
 use crate::store::event_log::{self, Cursor};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, outbox};
 use crate::telemetry::metrics::handles::RelayMetrics;
+
+/// How soon to look again for what an open transaction holds back.
+const HELD_BACK: Duration = Duration::from_millis(5);
+/// Events in the outbox that are counted at the most.
+const DEPTH_MAX: u32 = 100_000;
 
 /// Takes events from the log to the bus.
 pub struct Relay {
@@ -34,6 +40,15 @@ pub enum RelayError {
     Publish(#[from] PublishError),
 }
 
+/// What a step of the relay did.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Events that were published.
+    published: usize,
+    /// There are more, which an open transaction holds back: it wakes nobody when it ends.
+    more_to_come: bool,
+}
+
 impl Relay {
     /// A relay from this log to this bus.
     #[must_use]
@@ -52,12 +67,28 @@ impl Relay {
     /// # Errors
     /// See [`RelayError`]; nothing is lost by any.
     pub async fn tick(&self) -> Result<usize, RelayError> {
+        Ok(self.step().await?.published)
+    }
+
+    async fn step(&self) -> Result<Step, RelayError> {
+        match self.config.kind {
+            BusKind::Embedded => self.follow_log().await,
+            BusKind::Dapr | BusKind::Kafka => self.empty_outbox().await,
+        }
+    }
+
+    /// The embedded bus is the log, up to a mark: it is moved in commit order.
+    async fn follow_log(&self) -> Result<Step, RelayError> {
         let published = event_log::cursor(self.store.reads(), Cursor::Relay).await?;
         let limit = u64::from(self.config.batch_max);
-        let batch = event_log::read_after(self.store.reads(), published, None, limit).await?;
+        let found = event_log::read_after(self.store.reads(), published, None, limit).await?;
+        let (batch, more_to_come) = (found.entries, found.more_to_come);
         let Some(last) = batch.last().map(|entry| entry.position) else {
             self.metrics.unpublished(0);
-            return Ok(0);
+            return Ok(Step {
+                published: 0,
+                more_to_come,
+            });
         };
         crash::point("relay.after_commit_before_publish");
         self.publisher.publish(&batch).await?;
@@ -69,7 +100,44 @@ impl Relay {
         self.metrics.published(batch.len() as u64);
         let end = event_log::end(self.store.reads()).await?;
         self.metrics.unpublished(end.since(last));
-        Ok(batch.len())
+        Ok(Step {
+            published: batch.len(),
+            more_to_come,
+        })
+    }
+
+    /// A bus outside of the database gets what is in the outbox, from whichever process comes first.
+    async fn empty_outbox(&self) -> Result<Step, RelayError> {
+        let Some(claim) = outbox::claim(&self.store, self.config.batch_max).await? else {
+            self.metrics.unpublished(0);
+            return Ok(Step {
+                published: 0,
+                more_to_come: false,
+            });
+        };
+        crash::point("relay.after_commit_before_publish");
+        let outcome = self.publisher.publish(&claim.entries).await;
+        crash::point("relay.after_publish_before_mark");
+        let count = claim.entries.len();
+        let unpublished = match &outcome {
+            Ok(()) => &[][..],
+            Err(error) => &error.unpublished,
+        };
+        let published = count - unpublished.len().min(count);
+        claim.settle(unpublished).await?;
+        self.metrics.published(published as u64);
+        outcome?;
+        let is_full = count as u64 == u64::from(self.config.batch_max);
+        let waiting = if is_full {
+            outbox::depth(&self.store, DEPTH_MAX).await?
+        } else {
+            0
+        };
+        self.metrics.unpublished(waiting);
+        Ok(Step {
+            published,
+            more_to_come: false,
+        })
     }
 
     /// Publishes until draining begins, and then what is left.
@@ -81,13 +149,21 @@ impl Relay {
         let mut pause = self.config.retry_min;
         loop {
             logged.mark_unchanged();
-            match self.tick().await {
-                Ok(0) if draining.is_cancelled() => return Ok(()),
-                Ok(0) => {
+            match self.step().await {
+                Ok(Step { published: 0, .. }) if draining.is_cancelled() => return Ok(()),
+                Ok(Step {
+                    published: 0,
+                    more_to_come,
+                }) => {
                     pause = self.config.retry_min;
+                    let sleep = if more_to_come {
+                        HELD_BACK.min(self.config.poll)
+                    } else {
+                        self.config.poll
+                    };
                     tokio::select! {
                         () = draining.cancelled() => {}
-                        _ = timeout(self.config.poll, logged.changed()) => {}
+                        _ = timeout(sleep, logged.changed()) => {}
                     }
                 }
                 Ok(_) => pause = self.config.retry_min,

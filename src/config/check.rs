@@ -42,6 +42,15 @@ fn text_fault(kind: Kind, text: &str) -> Option<String> {
             .trim()
             .is_empty()
             .then(|| "must not be empty".to_owned()),
+        Kind::Name => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            (text.len() > 100 || !text.chars().all(plain))
+                .then(|| format!("{text:?} is not at most 100 letters, digits, dots, `_` and `-`"))
+        }
+        Kind::Hosts => text
+            .split(',')
+            .any(|host| !is_host_and_port(host))
+            .then(|| format!("{text:?} is not HOST:PORT, or several separated by commas")),
         Kind::Choice(words) => (!words.contains(&text))
             .then(|| format!("{text:?} is not one of: {}", words.join(", "))),
         Kind::Url { schemes } => url_fault(text, schemes),
@@ -50,6 +59,14 @@ fn text_fault(kind: Kind, text: &str) -> Option<String> {
             .map(|error| error.to_string()),
         Kind::Secret | Kind::Integer { .. } => None,
     }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.trim().rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty()
+            && !host.contains(|c: char| c.is_whitespace() || c == '/')
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 /// Names the scheme of a URL at most: the rest may be a password.
@@ -81,15 +98,15 @@ mod tests {
     use crate::config::keys::Kind;
 
     const DATABASE: Kind = Kind::Url {
-        schemes: &["sqlite"],
+        schemes: &["sqlite", "postgres"],
     };
 
     #[test]
     fn an_unsupported_database_is_named() {
-        let fault = text_fault(DATABASE, "postgres://ann:s3cr3t@host/db").expect("a fault");
+        let fault = text_fault(DATABASE, "mysql://ann:s3cr3t@host/db").expect("a fault");
         assert_eq!(
             fault,
-            "postgres: URLs are not supported by this build, only sqlite:"
+            "mysql: URLs are not supported by this build, only sqlite: or postgres:"
         );
     }
 
@@ -97,7 +114,7 @@ mod tests {
     fn what_is_not_a_url_is_not_repeated() {
         for text in ["s3cr3t", "s3cr3t:x@host", "://s3cr3t", "é://s3cr3t"] {
             let fault = text_fault(DATABASE, text).expect("a fault");
-            assert_eq!(fault, "is not a URL that begins with sqlite:");
+            assert_eq!(fault, "is not a URL that begins with sqlite: or postgres:");
         }
     }
 
@@ -111,6 +128,38 @@ mod tests {
             "SQLITE:x",
         ] {
             assert_eq!(text_fault(DATABASE, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn brokers_have_a_host_and_a_port() {
+        for text in [
+            "kafka:9092",
+            "a:1, [::1]:2",
+            "kafka-0.kafka.svc:9092,kafka-1:9092",
+        ] {
+            assert_eq!(text_fault(Kind::Hosts, text), None, "{text}");
+        }
+        for text in [
+            "",
+            "kafka",
+            "kafka:",
+            "kafka:0",
+            ":9092",
+            "a:1,,b:2",
+            "http://a:1",
+        ] {
+            assert!(text_fault(Kind::Hosts, text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_empty_but_not_strange() {
+        for text in ["", "staging.", "a_b-C.1"] {
+            assert_eq!(text_fault(Kind::Name, text), None, "{text}");
+        }
+        for text in [" ", "a b", "é", "a/b"] {
+            assert!(text_fault(Kind::Name, text).is_some(), "{text}");
         }
     }
 

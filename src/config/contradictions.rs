@@ -26,6 +26,26 @@ const RULES: &[Rule] = &[
         needs: &["bus.retry_min_ms", "bus.retry_max_ms"],
         broken: retry_range,
     },
+    Rule {
+        key: "bus.kind",
+        needs: &["bus.kind", "database.url"],
+        broken: bus_without_a_shared_database,
+    },
+    Rule {
+        key: "database.direct_url",
+        needs: &["database.url", "database.direct_url"],
+        broken: direct_to_another,
+    },
+    Rule {
+        key: "state.kind",
+        needs: &["state.kind", "state.redis_url"],
+        broken: redis_without_url,
+    },
+    Rule {
+        key: "kafka.min_insync",
+        needs: &["kafka.min_insync", "kafka.replication"],
+        broken: more_in_sync_than_replicas,
+    },
     // The database's URL is itself a problem when this build does not support it; the missing key
     // is one more.
     Rule {
@@ -95,6 +115,16 @@ fn retry_range(merged: &Merged) -> Option<String> {
     )
 }
 
+fn more_in_sync_than_replicas(merged: &Merged) -> Option<String> {
+    compare(
+        merged,
+        "kafka.min_insync",
+        "more than",
+        "kafka.replication",
+        |insync, replicas| insync > replicas,
+    )
+}
+
 fn short_inbox(merged: &Merged) -> Option<String> {
     compare(
         merged,
@@ -131,10 +161,45 @@ fn compare(
     })
 }
 
+/// Whether the database is a server's, which others may use too.
+fn is_server(merged: &Merged) -> Option<bool> {
+    let scheme = secrets::url_scheme(merged.text("database.url")?);
+    Some(scheme.is_some_and(|scheme| scheme != "sqlite"))
+}
+
+/// Whether `DATABASE_URL` and the other secrets come from a secret store, which is asked at the
+/// start and not here.
+fn has_secret_store(merged: &Merged) -> bool {
+    merged
+        .text("dapr.secretstore")
+        .is_some_and(|name| !name.is_empty())
+}
+
+/// A bus between processes needs a database between processes.
+fn bus_without_a_shared_database(merged: &Merged) -> Option<String> {
+    let kind = merged.text("bus.kind")?;
+    let lonely = kind != "embedded" && !is_server(merged)? && !has_secret_store(merged);
+    lonely.then(|| {
+        format!("{kind:?} carries events between processes, which must share a PostgreSQL database: set database.url")
+    })
+}
+
+fn direct_to_another(merged: &Merged) -> Option<String> {
+    let direct = !merged.text("database.direct_url")?.is_empty();
+    let alone = direct && !is_server(merged)? && !has_secret_store(merged);
+    alone.then(|| "goes with a PostgreSQL database: set database.url too".to_owned())
+}
+
+fn redis_without_url(merged: &Merged) -> Option<String> {
+    let missing = merged.text("state.kind")? == "redis"
+        && merged.text("state.redis_url")?.is_empty()
+        && !has_secret_store(merged);
+    missing.then(|| "\"redis\" needs state.redis_url".to_owned())
+}
+
 /// Servers that share a database must share the key; one that is generated stays with its process.
 fn missing_signing_key(merged: &Merged) -> Option<String> {
-    let foreign =
-        secrets::url_scheme(merged.text("database.url")?).is_some_and(|scheme| scheme != "sqlite");
+    let foreign = is_server(merged)? && !has_secret_store(merged);
     let missing = merged.text("auth.jwt_secret_key")?.trim().is_empty();
     (foreign && missing).then(|| {
         "may be empty only with an SQLite database (see database.url); \

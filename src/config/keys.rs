@@ -15,6 +15,10 @@ pub(super) enum Kind {
     Path,
     /// Text that must not be empty.
     Text,
+    /// Letters, digits, `.`, `_` and `-`, at most 100; or empty.
+    Name,
+    /// `HOST:PORT`, several separated by commas.
+    Hosts,
     /// One of some words.
     Choice(&'static [&'static str]),
     /// A URL, maybe with a password, of one of these schemes; or empty.
@@ -87,21 +91,46 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "database.url",
         Kind::Url {
-            schemes: &["sqlite"],
+            schemes: &["sqlite", "postgres", "postgresql"],
         },
     )
     .or_env("DATABASE_URL"),
+    KeySpec::new(
+        "database.direct_url",
+        Kind::Url {
+            schemes: &["postgres", "postgresql"],
+        },
+    ),
     KeySpec::integer("database.read_connections_max", 1, 64),
+    KeySpec::integer("database.write_connections_max", 1, 64),
+    KeySpec::integer("database.statements_max", 0, 10_000),
     KeySpec::integer("database.busy_timeout_ms", 0, TEN_MINUTES_MS),
     KeySpec::integer("database.write_queue_max", 1, MILLION),
     KeySpec::integer("database.write_batch_max", 1, 10_000),
-    KeySpec::new("bus.kind", Kind::Choice(&["embedded"])),
+    KeySpec::new("bus.kind", Kind::Choice(&["embedded", "dapr", "kafka"])),
+    KeySpec::new("bus.topic_prefix", Kind::Name),
     KeySpec::integer("bus.batch_max", 1, 1_000),
     KeySpec::integer("bus.poll_ms", 1, MINUTE_MS),
     KeySpec::integer("bus.retry_min_ms", 1, HOUR_MS),
     KeySpec::integer("bus.retry_max_ms", 1, HOUR_MS),
-    KeySpec::new("state.kind", Kind::Choice(&["embedded"])),
+    KeySpec::integer("dapr.http_port", 1, 65_535).or_env("DAPR_HTTP_PORT"),
+    KeySpec::new("dapr.api_token", Kind::Secret).or_env("DAPR_API_TOKEN"),
+    KeySpec::new("dapr.app_token", Kind::Secret).or_env("APP_API_TOKEN"),
+    KeySpec::new("dapr.pubsub", Kind::Text),
+    KeySpec::new("dapr.statestore", Kind::Text),
+    KeySpec::new("dapr.secretstore", Kind::Name),
+    KeySpec::integer("dapr.timeout_ms", 1, TEN_MINUTES_MS),
+    KeySpec::integer("dapr.bulk_wait_ms", 1, MINUTE_MS),
+    KeySpec::new("kafka.brokers", Kind::Hosts),
+    KeySpec::new("kafka.group_prefix", Kind::Text),
+    KeySpec::integer("kafka.timeout_ms", 100, TEN_MINUTES_MS),
+    KeySpec::integer("kafka.partitions", 1, 1_000),
+    KeySpec::integer("kafka.replication", 1, 100),
+    KeySpec::integer("kafka.min_insync", 1, 100),
+    KeySpec::integer("kafka.retention_hours", 1, 24 * TEN_YEARS_DAYS),
+    KeySpec::new("state.kind", Kind::Choice(&["embedded", "redis", "dapr"])),
     KeySpec::integer("state.entries_max", 1, 100 * MILLION),
+    KeySpec::integer("state.timeout_ms", 1, MINUTE_MS),
     KeySpec::new(
         "state.redis_url",
         Kind::Url {

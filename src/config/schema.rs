@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::config::secrets::{ConnectionUrl, SigningKey};
+use crate::config::secrets::{self, ConnectionUrl, SigningKey};
 
 /// The name of the database file in the data directory.
 const DATABASE_FILE: &str = "wealth.db";
@@ -28,6 +28,10 @@ pub struct Config {
     pub database: Database,
     /// What carries events between the roles.
     pub bus: Bus,
+    /// The Dapr sidecar.
+    pub dapr: Dapr,
+    /// Kafka.
+    pub kafka: Kafka,
     /// Short-lived shared state.
     pub state: State,
     /// Passwords and tokens.
@@ -55,6 +59,13 @@ impl Config {
             Some(url) => url.expose().to_owned(),
             None => sqlite_url(&self.data_dir),
         }
+    }
+
+    /// Whether the database is a PostgreSQL server's, which other processes share.
+    #[must_use]
+    pub fn is_server_database(&self) -> bool {
+        let scheme = secrets::url_scheme(&self.database_url());
+        scheme.is_some_and(|scheme| scheme.starts_with("postgres"))
     }
 }
 
@@ -105,9 +116,18 @@ pub struct Database {
     /// [`Config::database_url`].
     #[serde(deserialize_with = "decode::url")]
     pub url: Option<ConnectionUrl>,
+    /// The same PostgreSQL database without a pooler in between, for migrations; `None` (empty in
+    /// the file) takes `url`.
+    #[serde(deserialize_with = "decode::url")]
+    pub direct_url: Option<ConnectionUrl>,
     /// Connections that only read: 1 to 64.
     pub read_connections_max: u32,
-    /// How long to wait for a lock held by another process: up to 10 min (`busy_timeout_ms`).
+    /// Connections that write, with PostgreSQL: 1 to 64.
+    pub write_connections_max: u32,
+    /// Statements that each connection keeps prepared, up to 10000; zero prepares none.
+    pub statements_max: usize,
+    /// How long to wait for a lock held by another process, or for a connection: up to 10 min
+    /// (`busy_timeout_ms`).
     #[serde(rename = "busy_timeout_ms", deserialize_with = "decode::millis")]
     pub busy_timeout: Duration,
     /// Writes waiting for their turn at most: 1 to 1000000.
@@ -122,6 +142,8 @@ pub struct Database {
 pub struct Bus {
     /// Which bus.
     pub kind: BusKind,
+    /// What the names of all topics begin with; may be empty.
+    pub topic_prefix: String,
     /// Events that a consumer takes at a time: 1 to 1000.
     pub batch_max: u32,
     /// Longest sleep between two looks at the log when no wake-up comes: 1 ms to 1 min (`poll_ms`).
@@ -141,6 +163,58 @@ pub struct Bus {
 pub enum BusKind {
     /// The log inside the database.
     Embedded,
+    /// Kafka through the Dapr sidecar.
+    Dapr,
+    /// Kafka without a sidecar.
+    Kafka,
+}
+
+/// `[dapr]`: the sidecar of this process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dapr {
+    /// Port of the sidecar's HTTP API on 127.0.0.1.
+    pub http_port: u16,
+    /// What the sidecar asks of us; `None` (empty in the file) sends nothing.
+    #[serde(deserialize_with = "decode::secret")]
+    pub api_token: Option<SecretString>,
+    /// What we ask of the sidecar; `None` (empty in the file) asks nothing.
+    #[serde(deserialize_with = "decode::secret")]
+    pub app_token: Option<SecretString>,
+    /// Name of the pub/sub component.
+    pub pubsub: String,
+    /// Name of the state store component.
+    pub statestore: String,
+    /// Name of the secret store component; empty: secrets come from the configuration.
+    pub secretstore: String,
+    /// How long a call of the sidecar may take: 1 ms to 10 min (`timeout_ms`).
+    #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
+    pub timeout: Duration,
+    /// How long the sidecar may wait for a batch to fill: 1 ms to 1 min (`bulk_wait_ms`).
+    #[serde(rename = "bulk_wait_ms", deserialize_with = "decode::millis")]
+    pub bulk_wait: Duration,
+}
+
+/// `[kafka]`: the brokers, and how topics should be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// `HOST:PORT` of brokers to begin with, separated by commas.
+    pub brokers: String,
+    /// What the names of consumer groups begin with: `{group_prefix}-{consumer}`.
+    pub group_prefix: String,
+    /// How long a request to the brokers may take: 100 ms to 10 min (`timeout_ms`).
+    #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
+    pub timeout: Duration,
+    /// Partitions of each topic: 1 to 1000.
+    pub partitions: i32,
+    /// Copies of each partition: 1 to 100.
+    pub replication: i32,
+    /// Copies that must have a record before it counts as written: 1 to `replication`.
+    pub min_insync: i32,
+    /// How long topics keep records: 1 h to 10 years (`retention_hours`).
+    #[serde(rename = "retention_hours", deserialize_with = "decode::hours")]
+    pub retention: Duration,
 }
 
 /// `[state]`: short-lived shared state.
@@ -149,8 +223,12 @@ pub enum BusKind {
 pub struct State {
     /// Which store.
     pub kind: StateKind,
-    /// Entries kept at most: 1 to 100000000.
+    /// Entries kept in memory at most: 1 to 100000000.
     pub entries_max: u64,
+    /// How long the store may take to answer before we go on without it: 1 ms to 1 min
+    /// (`timeout_ms`).
+    #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
+    pub timeout: Duration,
     /// A Redis URL, when one is given; not used by the embedded kind.
     #[serde(deserialize_with = "decode::url")]
     pub redis_url: Option<ConnectionUrl>,
@@ -162,6 +240,10 @@ pub struct State {
 pub enum StateKind {
     /// The memory of the process.
     Embedded,
+    /// Redis.
+    Redis,
+    /// The state store of the Dapr sidecar.
+    Dapr,
 }
 
 /// `[auth]`: passwords and tokens.

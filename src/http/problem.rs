@@ -370,7 +370,7 @@ impl From<StoreError> for Problem {
             StoreError::Conflict(Conflict::InUse) => {
                 Self::conflict("it is in use: change or delete what refers to it first")
             }
-            StoreError::Conflict(Conflict::Other) => {
+            StoreError::Conflict(Conflict::Other | Conflict::KeyTaken) => {
                 Self::defect("a key that we made is not unique")
             }
         }

@@ -1,5 +1,6 @@
 //! State in the memory of this process, bounded by count and by age.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -23,8 +24,9 @@ impl EmbeddedState {
         Self { processed }
     }
 
-    pub(super) fn is_processed(&self, consumer: &'static str, event_id: Uuid) -> bool {
-        self.processed.contains_key(&(consumer, event_id))
+    pub(super) fn processed(&self, consumer: &'static str, event_ids: &[Uuid]) -> HashSet<Uuid> {
+        let is_known = |id: &Uuid| self.processed.contains_key(&(consumer, *id));
+        event_ids.iter().copied().filter(is_known).collect()
     }
 
     pub(super) fn mark_processed(&self, consumer: &'static str, event_ids: &[Uuid]) {

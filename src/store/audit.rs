@@ -19,7 +19,7 @@ mod repair;
 mod tests;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::sql::{all, one};
@@ -138,7 +138,7 @@ impl<'a> Audit<'a> {
         let mut report = Report::default();
         let mut after = None;
         loop {
-            let snapshot = self.store.reads().begin().await?;
+            let snapshot = self.store.reads().snapshot().await?;
             let users = users_after(&snapshot, after).await?;
             let pending = Pending::of(&snapshot, &users).await?;
             for user_id in &users {
@@ -154,7 +154,7 @@ impl<'a> Audit<'a> {
                     users_total,
                 });
             }
-            snapshot.rollback().await?;
+            drop(snapshot);
             let Some(last) = users.last() else {
                 return Ok(report);
             };

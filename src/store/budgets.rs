@@ -435,7 +435,7 @@ async fn spending_by_day(
     to: NaiveDate,
 ) -> Result<Vec<(NaiveDate, i64)>, StoreError> {
     let from = budget.starts_on.map_or(from, |first| first.max(from));
-    let mut text = "SELECT date, SUM(amount_minor) FROM daily_spending \
+    let mut text = "SELECT date, CAST(SUM(amount_minor) AS BIGINT) FROM daily_spending \
          WHERE user_id = $1 AND currency = $2 AND date >= $3 AND date <= $4"
         .to_owned();
     let mut values: Vec<Value> = vec![

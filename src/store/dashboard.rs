@@ -49,7 +49,7 @@ pub async fn months(
 ) -> Result<Vec<MonthSum>, StoreError> {
     let rows = all(
         db,
-        "SELECT month, type, SUM(amount_minor) FROM monthly_totals \
+        "SELECT month, type, CAST(SUM(amount_minor) AS BIGINT) FROM monthly_totals \
          WHERE user_id = $1 AND currency = $2 AND month >= $3 AND month <= $4 GROUP BY month, type",
         [
             user_id.into(),
@@ -106,7 +106,7 @@ async fn named(
     month: NaiveDate,
 ) -> Result<Vec<NamedSum>, StoreError> {
     let text = format!(
-        "SELECT t.{column}, n.name, t.type, SUM(t.amount_minor), SUM(t.bookings) FROM monthly_totals t \
+        "SELECT t.{column}, n.name, t.type, CAST(SUM(t.amount_minor) AS BIGINT), CAST(SUM(t.bookings) AS BIGINT) FROM monthly_totals t \
          LEFT JOIN {table} n ON n.id = t.{column} AND n.user_id = t.user_id \
          WHERE t.user_id = $1 AND t.currency = $2 AND t.month = $3 \
          GROUP BY t.{column}, n.name, t.type HAVING SUM(t.bookings) <> 0 \

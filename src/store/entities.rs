@@ -19,6 +19,7 @@ pub mod idempotency_keys;
 pub mod inbox;
 pub mod log_cursors;
 pub mod monthly_totals;
+pub mod outbox;
 pub mod read_model_positions;
 pub mod refresh_tokens;
 pub mod sessions;

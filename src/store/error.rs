@@ -1,5 +1,6 @@
 //! What can go wrong in the store, decided here once and mapped once to HTTP and to the bus.
 
+use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
 /// A write that contradicts what is there.
@@ -15,6 +16,8 @@ pub enum Conflict {
     InUse,
     /// The Idempotency-Key was used for another request.
     KeyReused,
+    /// The Idempotency-Key was used a moment ago, by another replica.
+    KeyTaken,
     /// A unique key that no client can choose.
     Other,
 }
@@ -73,6 +76,13 @@ impl StoreError {
 const SQLITE_PASSING: [i32; 6] = [5, 6, 10, 13, 14, 8];
 /// SQLITE_CONSTRAINT_CHECK.
 const SQLITE_CHECK: i32 = 275;
+/// PostgreSQL's codes for a sum that leaves the range of amounts: check_violation,
+/// numeric_value_out_of_range (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+const POSTGRES_RANGE: [&str; 2] = ["23514", "22003"];
+/// Classes and codes of PostgreSQL that pass by themselves, or when somebody makes room: connection,
+/// rollback by a deadlock or a conflict, resources, a lock that was not to be had, a server that
+/// stops or starts, a system error, a standby that only reads, and a password that is being changed.
+const POSTGRES_PASSING: [&str; 8] = ["08", "40", "53", "55", "57", "58", "25006", "28"];
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
@@ -85,58 +95,86 @@ impl From<DbErr> for StoreError {
             }
             _ => {}
         }
-        let code = sqlite_code(&error);
-        if code == Some(SQLITE_CHECK) {
-            return Self::invalid("amount", "a sum would leave the range of amounts");
-        }
-        let passes = code.map_or_else(
-            || is_connection(&error),
-            |code| SQLITE_PASSING.contains(&(code & 0xff)),
-        );
-        if passes {
-            Self::Busy(error.to_string())
-        } else {
-            Self::Defect(error.to_string())
+        match fault_of(&error) {
+            Fault::Range => Self::invalid("amount", "a sum would leave the range of amounts"),
+            Fault::Passing => Self::Busy(error.to_string()),
+            Fault::Ours => Self::Defect(error.to_string()),
         }
     }
 }
 
-/// SQLite names the columns of a unique key, not the key.
+/// Both name the key in their way: SQLite by its columns, PostgreSQL by its name.
 fn unique_key_of(message: &str) -> Conflict {
-    let named = |column: &str| message.contains(column);
-    if named("users.email") {
+    let named = |names: [&str; 2]| names.iter().any(|name| message.contains(name));
+    if named(["users.email", "ux_users_email"]) {
         Conflict::Email
-    } else if named("wallets.name") {
+    } else if named(["wallets.name", "ux_wallets_user_id_name"]) {
         Conflict::WalletName
-    } else if named("categories.name") {
+    } else if named(["categories.name", "ux_categories_user_id_kind_name"]) {
         Conflict::CategoryName
+    } else if named(["idempotency_keys.key", "idempotency_keys_pkey"]) {
+        Conflict::KeyTaken
     } else {
         Conflict::Other
     }
 }
 
-fn sqlite_code(error: &DbErr) -> Option<i32> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))
-    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
-    else {
-        return None;
-    };
-    let sqlx::Error::Database(error) = error.as_ref() else {
-        return None;
-    };
-    error.code()?.parse().ok()
+enum Fault {
+    /// A sum would leave the range of amounts.
+    Range,
+    /// It passes.
+    Passing,
+    /// The database is not what the code believes.
+    Ours,
 }
 
-fn is_connection(error: &DbErr) -> bool {
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            matches!(
-                error.as_ref(),
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
-            )
+fn fault_of(error: &DbErr) -> Fault {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause))
+    | DbErr::Query(RuntimeErr::SqlxError(cause))
+    | DbErr::Conn(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Fault::Passing,
+            _ => Fault::Ours,
+        };
+    };
+    match cause.as_ref() {
+        sqlx::Error::Database(answer) => {
+            let code = answer.code().unwrap_or_default();
+            if answer.try_downcast_ref::<PgDatabaseError>().is_some() {
+                of_postgres(&code)
+            } else {
+                of_sqlite(&code)
+            }
         }
-        _ => false,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Fault::Passing,
+        _ if matches!(error, DbErr::Conn(_)) => Fault::Passing,
+        _ => Fault::Ours,
+    }
+}
+
+fn of_sqlite(code: &str) -> Fault {
+    match code.parse::<i32>() {
+        Ok(SQLITE_CHECK) => Fault::Range,
+        Ok(code) if SQLITE_PASSING.contains(&(code & 0xff)) => Fault::Passing,
+        _ => Fault::Ours,
+    }
+}
+
+fn of_postgres(code: &str) -> Fault {
+    if POSTGRES_RANGE.contains(&code) {
+        Fault::Range
+    } else if POSTGRES_PASSING
+        .iter()
+        .any(|passing| code.starts_with(passing))
+    {
+        Fault::Passing
+    } else {
+        Fault::Ours
     }
 }

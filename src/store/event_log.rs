@@ -1,17 +1,20 @@
 //! The event log: what was said, in commit order, and the cursors of those who read it.
 //!
-//! SQLite has one writer, so the order of positions is the order of commits.
+//! SQLite has one writer, so the order of positions is the order of commits. PostgreSQL has many: a
+//! position that was given out early may be committed late, behind a reader who has passed it. There
+//! a place in the log is the transaction and the position, and readers stop before the oldest
+//! transaction that is still open.
 
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryResult, Value};
 use uuid::Uuid;
 
-use super::entities::{event_log, log_cursors};
+use super::entities::log_cursors;
 use super::sql::{all, execute, list, one, rows};
-use super::{Signal, StoreError, Tx};
+use super::{Signal, StoreError, Tx, outbox, read_models};
 use crate::events::Event;
 use crate::telemetry::metrics::names;
 
@@ -20,37 +23,69 @@ const FORGET_BATCH: usize = 500;
 
 /// A place in the log. Clients see it as an opaque word that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct LogPosition(i64);
+pub struct LogPosition {
+    /// The transaction that wrote it, with PostgreSQL; zero with SQLite.
+    xid: i64,
+    /// Counts on.
+    sequence: i64,
+}
 
 impl fmt::Display for LogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.xid {
+            0 => write!(f, "{}", self.sequence),
+            xid => write!(f, "{xid}-{}", self.sequence),
+        }
     }
 }
 
+/// Why a text is no place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a position")]
+pub struct NotAPosition;
+
 impl FromStr for LogPosition {
-    type Err = std::num::ParseIntError;
+    type Err = NotAPosition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits
+                .then(|| text.parse().ok())
+                .flatten()
+                .ok_or(NotAPosition)
+        };
+        let (xid, sequence) = text.split_once('-').unwrap_or(("0", text));
+        Ok(Self {
+            xid: number(xid)?,
+            sequence: number(sequence)?,
+        })
     }
 }
 
 impl LogPosition {
-    /// From the column of a row.
-    pub(super) const fn from_row(position: i64) -> Self {
-        Self(position)
+    /// From the columns of a row.
+    pub(super) const fn from_row(xid: i64, sequence: i64) -> Self {
+        Self { xid, sequence }
     }
 
-    /// For the column of a row.
-    pub(super) const fn get(self) -> i64 {
-        self.0
+    /// From two columns of a result, beginning with this one.
+    pub(super) fn of(row: &QueryResult, first: usize) -> Result<Self, DbErr> {
+        Ok(Self {
+            xid: row.try_get_by_index(first)?,
+            sequence: row.try_get_by_index(first + 1)?,
+        })
+    }
+
+    /// For the columns of a row.
+    pub(super) fn values(self) -> [Value; 2] {
+        [self.xid.into(), self.sequence.into()]
     }
 
     /// How many events lie between an earlier position and this one, at most.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
-        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+        u64::try_from(self.sequence.saturating_sub(earlier.sequence)).unwrap_or(0)
     }
 }
 
@@ -110,15 +145,29 @@ pub async fn append(tx: &Tx, events: &[Event]) -> Result<Option<LogPosition>, St
         values.push(event.time.into());
     }
     let text = format!(
-        "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) VALUES {} RETURNING position",
+        "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) VALUES {} \
+         RETURNING xid, position",
         rows(5, events.len())
     );
-    let mut last = None;
+    let mut positions = Vec::with_capacity(events.len());
     for row in all(&**tx, text, values).await? {
-        last = last.max(Some(LogPosition(row.try_get_by_index(0)?)));
+        positions.push(LogPosition::of(&row, 0)?);
+    }
+    if tx.is_relayed() {
+        outbox::put(tx, &positions).await?;
     }
     tx.after_commit(Signal::Logged);
-    Ok(last)
+    Ok(positions.into_iter().max())
+}
+
+/// What a reader finds.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The next entries, in commit order.
+    pub entries: Vec<LogEntry>,
+    /// Whether there are more that cannot be read yet: a transaction that may say something before
+    /// them is still open. It wakes nobody when it ends.
+    pub more_to_come: bool,
 }
 
 /// The next entries after a position, in commit order.
@@ -130,28 +179,57 @@ pub async fn read_after(
     after: LogPosition,
     up_to: Option<LogPosition>,
     limit: u64,
-) -> Result<Vec<LogEntry>, StoreError> {
-    let mut query = event_log::Entity::find().filter(event_log::Column::Position.gt(after.0));
+) -> Result<Found, StoreError> {
+    // SQLite walks its key, PostgreSQL the pair.
+    let (key, closed) = match db.get_database_backend() {
+        DbBackend::Postgres => (
+            "(xid, position)",
+            "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+        ),
+        _ => ("(position)", "true"),
+    };
+    let place = |at: LogPosition| match db.get_database_backend() {
+        DbBackend::Postgres => at.values().to_vec(),
+        _ => vec![at.sequence.into()],
+    };
+    let mut values = place(after);
+    let mut text = format!(
+        "SELECT xid, position, type, user_id, envelope, created_at, {closed} FROM event_log \
+         WHERE {key} > ({})",
+        list(values.len(), 1)
+    );
     if let Some(up_to) = up_to {
-        query = query.filter(event_log::Column::Position.lte(up_to.0));
+        let bound = place(up_to);
+        text.push_str(&format!(
+            " AND {key} <= ({})",
+            list(bound.len(), values.len() + 1)
+        ));
+        values.extend(bound);
     }
-    let entries = query
-        .order_by_asc(event_log::Column::Position)
-        .limit(limit)
-        .all(db)
-        .await?;
-    Ok(entries.into_iter().map(LogEntry::from).collect())
+    values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+    let order = key.trim_matches(['(', ')']);
+    text.push_str(&format!(" ORDER BY {order} LIMIT ${}", values.len()));
+    let mut found = Found::default();
+    for row in all(db, text, values).await? {
+        if !row.try_get_by_index::<bool>(6)? {
+            found.more_to_come = true;
+            break;
+        }
+        found.entries.push(LogEntry::of(&row)?);
+    }
+    Ok(found)
 }
 
-impl From<event_log::Model> for LogEntry {
-    fn from(row: event_log::Model) -> Self {
-        Self {
-            position: LogPosition(row.position),
-            topic: row.r#type,
-            user_id: row.user_id,
-            envelope: row.envelope,
-            created_at: row.created_at,
-        }
+impl LogEntry {
+    /// From the columns `xid, position, type, user_id, envelope, created_at`.
+    pub(super) fn of(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            position: LogPosition::of(row, 0)?,
+            topic: row.try_get_by_index(2)?,
+            user_id: row.try_get_by_index(3)?,
+            envelope: row.try_get_by_index(4)?,
+            created_at: row.try_get_by_index(5)?,
+        })
     }
 }
 
@@ -160,14 +238,35 @@ impl From<event_log::Model> for LogEntry {
 /// # Errors
 /// The database cannot be read.
 pub async fn end(db: &impl ConnectionTrait) -> Result<LogPosition, StoreError> {
-    let text = "SELECT MAX(position) FROM (SELECT MAX(position) AS position FROM event_log \
-         UNION ALL SELECT MAX(position) FROM log_cursors) AS known";
+    let text = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT xid, position FROM (\
+             (SELECT xid, position FROM event_log ORDER BY xid DESC, position DESC LIMIT 1) UNION ALL \
+             (SELECT xid, position FROM log_cursors ORDER BY xid DESC, position DESC LIMIT 1)) AS known \
+             ORDER BY xid DESC, position DESC LIMIT 1"
+        }
+        _ => {
+            "SELECT 0, COALESCE(MAX(position), 0) FROM (SELECT MAX(position) AS position FROM event_log \
+             UNION ALL SELECT MAX(position) FROM log_cursors) AS known"
+        }
+    };
     let row = one(db, text, []).await?;
-    let position: Option<i64> = row
-        .map(|row| row.try_get_by_index(0))
-        .transpose()?
-        .flatten();
-    Ok(LogPosition(position.unwrap_or(0)))
+    let end = row.map(|row| LogPosition::of(&row, 0)).transpose()?;
+    Ok(end.unwrap_or_default())
+}
+
+/// The place that a write stands for which says nothing: all that was said before it. With a bus
+/// outside of the database nobody knows who has heard what of others, so it is what the user's read
+/// models have reached.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn place_of_silence(tx: &Tx, user_id: Uuid) -> Result<LogPosition, StoreError> {
+    if tx.is_relayed() {
+        read_models::reached(&**tx, user_id).await
+    } else {
+        end(&**tx).await
+    }
 }
 
 /// Where a user's events are. This reads the whole log: not for a unit of work, in which others wait.
@@ -178,16 +277,16 @@ pub async fn positions_of(
     db: &impl ConnectionTrait,
     user_id: Uuid,
 ) -> Result<Vec<LogPosition>, StoreError> {
-    let text = "SELECT position FROM event_log WHERE user_id = $1 ORDER BY position";
+    let text = "SELECT xid, position FROM event_log WHERE user_id = $1 ORDER BY position";
     let found = all(db, text, [user_id.into()]).await?;
     found
         .iter()
-        .map(|row| Ok(LogPosition(row.try_get_by_index(0)?)))
+        .map(|row| Ok(LogPosition::of(row, 0)?))
         .collect()
 }
 
-/// Removes a user's events: those found before, and what came after the last of them. Readers pass
-/// over the gaps, for no position is used twice.
+/// Removes a user's events: those found before, and what came since. Readers pass over the gaps, for
+/// no position is used twice.
 ///
 /// # Errors
 /// The unit of work cannot go on.
@@ -196,20 +295,26 @@ pub(super) async fn forget(
     user_id: Uuid,
     found: &[LogPosition],
 ) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // Nobody waits for this unit, and what was committed late may lie before what was found.
+        let text = "DELETE FROM event_log WHERE user_id = $1";
+        execute(&**tx, text, [user_id.into()]).await?;
+        return Ok(());
+    }
     for positions in found.chunks(FORGET_BATCH) {
         let text = format!(
             "DELETE FROM event_log WHERE user_id = $1 AND position IN ({})",
             list(positions.len(), 2)
         );
         let mut values = vec![user_id.into()];
-        values.extend(positions.iter().map(|position| position.0.into()));
+        values.extend(positions.iter().map(|at| at.sequence.into()));
         execute(&**tx, text, values).await?;
     }
     let last = found.last().copied().unwrap_or_default();
     execute(
         &**tx,
         "DELETE FROM event_log WHERE position > $1 AND user_id = $2",
-        [last.0.into(), user_id.into()],
+        [last.sequence.into(), user_id.into()],
     )
     .await?;
     Ok(())
@@ -223,7 +328,9 @@ pub async fn cursor(db: &impl ConnectionTrait, cursor: Cursor) -> Result<LogPosi
     let row = log_cursors::Entity::find_by_id(cursor.name())
         .one(db)
         .await?;
-    Ok(LogPosition(row.map_or(0, |row| row.position)))
+    Ok(row.map_or_else(LogPosition::default, |row| {
+        LogPosition::from_row(row.xid, row.position)
+    }))
 }
 
 /// Moves a reader's cursor on. It never goes back.
@@ -238,10 +345,16 @@ pub async fn advance(
 ) -> Result<(), StoreError> {
     execute(
         &**tx,
-        "INSERT INTO log_cursors (name, position, updated_at) VALUES ($1, $2, $3) \
-         ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at \
-         WHERE excluded.position > log_cursors.position",
-        [cursor.name().into(), to.0.into(), now.into()],
+        "INSERT INTO log_cursors (name, xid, position, updated_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (name) DO UPDATE SET xid = excluded.xid, position = excluded.position, \
+         updated_at = excluded.updated_at \
+         WHERE (excluded.xid, excluded.position) > (log_cursors.xid, log_cursors.position)",
+        [
+            cursor.name().into(),
+            to.xid.into(),
+            to.sequence.into(),
+            now.into(),
+        ],
     )
     .await?;
     match cursor {

@@ -289,14 +289,15 @@ pub async fn reach(tx: &Tx, positions: &BTreeMap<Uuid, LogPosition>) -> Result<(
     if positions.is_empty() {
         return Ok(());
     }
-    let values = positions
-        .iter()
-        .flat_map(|(user, at)| [(*user).into(), at.get().into()]);
+    let values = positions.iter().flat_map(|(user, at)| {
+        let [xid, position] = at.values();
+        [(*user).into(), xid, position]
+    });
     let text = format!(
-        "INSERT INTO read_model_positions (user_id, position) VALUES {} \
-         ON CONFLICT (user_id) DO UPDATE SET position = excluded.position \
-         WHERE excluded.position > read_model_positions.position",
-        rows(2, positions.len())
+        "INSERT INTO read_model_positions (user_id, xid, position) VALUES {} \
+         ON CONFLICT (user_id) DO UPDATE SET xid = excluded.xid, position = excluded.position \
+         WHERE (excluded.xid, excluded.position) > (read_model_positions.xid, read_model_positions.position)",
+        rows(3, positions.len())
     );
     execute(&**tx, text, values).await?;
     tx.after_commit(Signal::Projected);
@@ -311,5 +312,7 @@ pub async fn reached(db: &impl ConnectionTrait, user_id: Uuid) -> Result<LogPosi
     let row = read_model_positions::Entity::find_by_id(user_id)
         .one(db)
         .await?;
-    Ok(LogPosition::from_row(row.map_or(0, |row| row.position)))
+    Ok(row.map_or_else(LogPosition::default, |row| {
+        LogPosition::from_row(row.xid, row.position)
+    }))
 }

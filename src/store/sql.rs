@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 
 /// A statement with its values.
 pub(crate) fn statement(
@@ -40,6 +40,22 @@ pub(crate) async fn all(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, DbErr> {
     db.query_all_raw(statement(db, text, values)).await
+}
+
+/// The first day of the month of a day.
+pub(crate) fn month_of(db: &impl ConnectionTrait, day: &str) -> String {
+    match db.get_database_backend() {
+        DbBackend::Postgres => format!("date_trunc('month', {day})::date"),
+        _ => format!("date({day}, 'start of month')"),
+    }
+}
+
+/// What a database calls the place of a row: for statements that remove a bounded number of rows.
+pub(crate) fn row_id(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => "ctid",
+        _ => "rowid",
+    }
 }
 
 /// `($1, $2), ($3, $4), …`: the placeholders of a statement with many rows.

@@ -1,5 +1,7 @@
 //! Opening the embedded database: WAL, one writer, a pool of readers, every commit on the disk.
 
+pub(super) mod writer;
+
 use std::str::FromStr;
 use std::time::Duration;
 

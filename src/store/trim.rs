@@ -3,9 +3,10 @@
 //! The log is never trimmed ahead of anyone who still has to read it.
 
 use chrono::{DateTime, Duration, Utc};
+use sea_orm::Value;
 
 use super::event_log::{self, Cursor, LogPosition};
-use super::sql::execute;
+use super::sql::{execute, row_id};
 use super::{Store, StoreError, Tx};
 use crate::config::Retention;
 
@@ -16,16 +17,37 @@ const BATCH_MAX: i64 = 1_000;
 #[derive(Debug, Clone)]
 pub struct Trim {
     retention: Retention,
-    readers: Vec<Cursor>,
+    readers: Readers,
+}
+
+/// Who still reads the log.
+#[derive(Debug, Clone)]
+enum Readers {
+    /// Those whose cursors hold it.
+    Cursors(Vec<Cursor>),
+    /// The relay, which takes what is in the outbox.
+    Outbox,
 }
 
 impl Trim {
-    /// The readers are those whose cursors hold the log.
+    /// The embedded bus, with these consumers: their cursors hold the log.
     #[must_use]
     pub fn new(retention: Retention, consumers: &[&'static str]) -> Self {
         let mut readers = vec![Cursor::Relay, Cursor::HighWatermark];
         readers.extend(consumers.iter().map(|name| Cursor::Consumer(name)));
-        Self { retention, readers }
+        Self {
+            retention,
+            readers: Readers::Cursors(readers),
+        }
+    }
+
+    /// A bus outside of the database: what it has, nobody reads here any more.
+    #[must_use]
+    pub fn of_relayed(retention: Retention) -> Self {
+        Self {
+            retention,
+            readers: Readers::Outbox,
+        }
     }
 
     /// Removes one batch of each; gives how many rows went. Call again while there are any.
@@ -33,12 +55,10 @@ impl Trim {
     /// # Errors
     /// The database cannot do it now.
     pub async fn step(&self, store: &Store, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let mut read_by_all: Option<LogPosition> = None;
-        for reader in &self.readers {
-            let at = event_log::cursor(store.reads(), *reader).await?;
-            read_by_all = Some(read_by_all.map_or(at, |least| least.min(at)));
-        }
-        let read_by_all = read_by_all.unwrap_or_default();
+        let read_by_all = match &self.readers {
+            Readers::Cursors(readers) => Some(read_by_all(store, readers).await?),
+            Readers::Outbox => None,
+        };
         let age = |duration| now - Duration::from_std(duration).unwrap_or(Duration::MAX);
         let log_before = age(self.retention.log);
         let inbox_before = age(self.retention.inbox);
@@ -56,19 +76,33 @@ impl Trim {
     }
 }
 
+async fn read_by_all(store: &Store, readers: &[Cursor]) -> Result<LogPosition, StoreError> {
+    let mut least: Option<LogPosition> = None;
+    for reader in readers {
+        let at = event_log::cursor(store.reads(), *reader).await?;
+        least = Some(least.map_or(at, |least| least.min(at)));
+    }
+    Ok(least.unwrap_or_default())
+}
+
 async fn trim_log(
     tx: &Tx,
-    read_by_all: LogPosition,
+    read_by_all: Option<LogPosition>,
     before: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    let done = execute(
-        &**tx,
+    let mut values: Vec<Value> = vec![before.into(), BATCH_MAX.into()];
+    let is_read = match read_by_all {
+        Some(at) => {
+            values.extend(at.values());
+            "(xid, position) <= ($3, $4)"
+        }
+        None => "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.position = event_log.position)",
+    };
+    let text = format!(
         "DELETE FROM event_log WHERE position IN (SELECT position FROM event_log \
-         WHERE position <= $1 AND created_at < $2 ORDER BY position LIMIT $3)",
-        [read_by_all.get().into(), before.into(), BATCH_MAX.into()],
-    )
-    .await?;
-    Ok(done.rows_affected())
+         WHERE {is_read} AND created_at < $1 ORDER BY xid, position LIMIT $2)"
+    );
+    Ok(execute(&**tx, text, values).await?.rows_affected())
 }
 
 async fn old(
@@ -77,9 +111,9 @@ async fn old(
     column: &'static str,
     before: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    // `rowid` exists in SQLite only; PostgreSQL calls the same thing `ctid`.
+    let row = row_id(&**tx);
     let text = format!(
-        "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < $1 LIMIT $2)"
+        "DELETE FROM {table} WHERE {row} IN (SELECT {row} FROM {table} WHERE {column} < $1 LIMIT $2)"
     );
     let done = execute(&**tx, text, [before.into(), BATCH_MAX.into()]).await?;
     Ok(done.rows_affected())

@@ -86,6 +86,7 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         inbox,
         log_cursors,
         monthly_totals,
+        outbox,
         read_model_positions,
         refresh_tokens,
         sessions,

@@ -1,6 +1,6 @@
 //! Tests of values that disagree with each other.
 
-use super::{File, env_problems, file_problems, problem_lines};
+use super::{File, env_problems, file_problems, load_env, problem_lines};
 use crate::config::LoadArgs;
 
 #[test]
@@ -51,8 +51,6 @@ fn a_foreign_database_needs_a_signing_key() {
     assert_eq!(
         lines,
         [
-            "database.url: postgres: URLs are not supported by this build, only sqlite: \
-             (environment DATABASE_URL)",
             "auth.jwt_secret_key: may be empty only with an SQLite database (see database.url); \
              make one with \
              `openssl rand -base64 48` (default)",
@@ -67,4 +65,46 @@ fn a_broken_value_is_not_compared() {
         lines,
         ["retention.log_days: expected an integer, found a string (file wealth.toml:2)"]
     );
+}
+
+#[test]
+fn a_bus_between_processes_needs_a_server() {
+    let lines = env_problems(&[("WEALTH__BUS__KIND", "kafka")]);
+    assert_eq!(
+        lines,
+        [
+            "bus.kind: \"kafka\" carries events between processes, which must share a PostgreSQL \
+             database: set database.url (environment WEALTH__BUS__KIND)"
+        ]
+    );
+}
+
+#[test]
+fn what_stands_alone_is_told_what_it_needs() {
+    let lines = env_problems(&[
+        ("WEALTH__DATABASE__DIRECT_URL", "postgres://host/db"),
+        ("WEALTH__STATE__KIND", "redis"),
+        ("WEALTH__KAFKA__REPLICATION", "1"),
+    ]);
+    assert_eq!(
+        lines,
+        [
+            "database.direct_url: goes with a PostgreSQL database: set database.url too \
+             (environment WEALTH__DATABASE__DIRECT_URL)",
+            "state.kind: \"redis\" needs state.redis_url (environment WEALTH__STATE__KIND)",
+            "kafka.min_insync: 2 is more than kafka.replication, which is 1 by environment \
+             WEALTH__KAFKA__REPLICATION (default)",
+        ]
+    );
+}
+
+#[test]
+fn what_a_secret_store_will_give_is_not_missed() {
+    let loaded = load_env(&[
+        ("WEALTH__BUS__KIND", "dapr"),
+        ("WEALTH__STATE__KIND", "redis"),
+        ("WEALTH__DAPR__SECRETSTORE", "secretstore"),
+        ("DATABASE_URL", "postgres://host/db"),
+    ]);
+    assert!(loaded.is_ok(), "{loaded:?}");
 }

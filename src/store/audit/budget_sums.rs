@@ -97,7 +97,7 @@ async fn spent_on_days(
     db: &impl ConnectionTrait,
     budget: &Budget,
 ) -> Result<BTreeMap<NaiveDate, i64>, StoreError> {
-    let mut text = "SELECT date, SUM(amount_minor) FROM transactions \
+    let mut text = "SELECT date, CAST(SUM(amount_minor) AS BIGINT) FROM transactions \
          WHERE user_id = $1 AND type = $2 AND currency = $3"
         .to_owned();
     let mut values: Vec<Value> = vec![

@@ -53,15 +53,16 @@ async fn not_handled(
     let heard = event_log::cursor(db, Cursor::Consumer(consumer)).await?;
     let text = format!(
         "SELECT DISTINCT user_id FROM event_log \
-         WHERE position > $1 AND type IN ({}) AND user_id IN ({}) \
+         WHERE (xid, position) > ($1, $2) AND type IN ({}) AND user_id IN ({}) \
          AND NOT EXISTS (SELECT 1 FROM inbox \
-         WHERE inbox.consumer = $2 AND inbox.event_id = event_log.event_id) \
+         WHERE inbox.consumer = $3 AND inbox.event_id = event_log.event_id) \
          AND NOT EXISTS (SELECT 1 FROM dead_letters \
-         WHERE dead_letters.consumer = $2 AND dead_letters.event_id = event_log.event_id)",
-        list(hears.len(), 3),
-        list(users.len(), 3 + hears.len())
+         WHERE dead_letters.consumer = $3 AND dead_letters.event_id = event_log.event_id)",
+        list(hears.len(), 4),
+        list(users.len(), 4 + hears.len())
     );
-    let mut values: Vec<Value> = vec![heard.get().into(), consumer.into()];
+    let mut values: Vec<Value> = heard.values().to_vec();
+    values.push(consumer.into());
     values.extend(hears.iter().map(|event_type| event_type.as_str().into()));
     values.extend(users.iter().map(|user_id| (*user_id).into()));
     let rows = all(db, text, values).await?;

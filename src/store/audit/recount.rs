@@ -11,7 +11,7 @@ use super::{Finding, references};
 use crate::domain::money::Currency;
 use crate::domain::transaction::TransactionType;
 use crate::store::read_models::{DailyKey, MonthlyKey, Total};
-use crate::store::sql::{all, one};
+use crate::store::sql::{all, month_of, one};
 use crate::store::{NO_CATEGORY, StoreError};
 
 /// What was counted of one user, and what differs.
@@ -69,8 +69,8 @@ impl Recount {
         let rows = all(
             db,
             "SELECT w.id, w.balance_minor, w.opening_balance_minor, COALESCE(b.minor, 0) FROM wallets w \
-             LEFT JOIN (SELECT wallet_id, SUM(CASE type WHEN $2 THEN amount_minor ELSE -amount_minor END) \
-             AS minor FROM transactions WHERE user_id = $1 GROUP BY wallet_id) b ON b.wallet_id = w.id \
+             LEFT JOIN (SELECT wallet_id, \
+             CAST(SUM(CASE type WHEN $2 THEN amount_minor ELSE -amount_minor END) AS BIGINT) AS minor FROM transactions WHERE user_id = $1 GROUP BY wallet_id) b ON b.wallet_id = w.id \
              WHERE w.user_id = $1 ORDER BY w.id",
             [user_id.into(), TransactionType::Income.as_str().into()],
         )
@@ -107,22 +107,21 @@ impl Recount {
             user_id,
         )
         .await?;
-        // `date(…, 'start of month')` is SQLite's; PostgreSQL calls it `date_trunc`.
-        let rows = all(
-            db,
-            "SELECT currency, month, type, category_id, wallet_id, \
-             SUM(kept), SUM(kept_bookings), SUM(counted), SUM(counted_bookings) FROM ( \
+        let statement = format!(
+            "SELECT currency, month, type, category_id, wallet_id, CAST(SUM(kept) AS BIGINT), \
+             CAST(SUM(kept_bookings) AS BIGINT), CAST(SUM(counted) AS BIGINT), \
+             CAST(SUM(counted_bookings) AS BIGINT) FROM ( \
              SELECT currency, month, type, category_id, wallet_id, \
              amount_minor AS kept, bookings AS kept_bookings, 0 AS counted, 0 AS counted_bookings \
              FROM monthly_totals WHERE user_id = $1 UNION ALL \
-             SELECT currency, date(date, 'start of month'), type, COALESCE(category_id, $2), wallet_id, \
+             SELECT currency, {}, type, COALESCE(category_id, $2), wallet_id, \
              0, 0, amount_minor, 1 FROM transactions WHERE user_id = $1) cells \
              GROUP BY currency, month, type, category_id, wallet_id \
              HAVING SUM(kept) <> SUM(counted) OR SUM(kept_bookings) <> SUM(counted_bookings) \
              ORDER BY currency, month, type, category_id, wallet_id",
-            [user_id.into(), NO_CATEGORY.into()],
-        )
-        .await?;
+            month_of(db, "date")
+        );
+        let rows = all(db, statement, [user_id.into(), NO_CATEGORY.into()]).await?;
         for row in &rows {
             let key = MonthlyKey {
                 user_id,
@@ -156,7 +155,7 @@ impl Recount {
         .await?;
         let rows = all(
             db,
-            "SELECT currency, date, category_id, SUM(kept), SUM(counted) FROM ( \
+            "SELECT currency, date, category_id, CAST(SUM(kept) AS BIGINT), CAST(SUM(counted) AS BIGINT) FROM ( \
              SELECT currency, date, category_id, amount_minor AS kept, 0 AS counted \
              FROM daily_spending WHERE user_id = $1 UNION ALL \
              SELECT currency, date, COALESCE(category_id, $2), 0, amount_minor \

@@ -8,7 +8,7 @@ use super::Finding;
 use super::pending::Pending;
 use super::recount::Recount;
 use crate::domain::transaction::TransactionType;
-use crate::store::sql::execute;
+use crate::store::sql::{execute, month_of};
 use crate::store::{NO_CATEGORY, StoreError, Tx};
 
 /// Counts the user again and repairs what differs; gives the count and how many differences are
@@ -112,14 +112,13 @@ async fn replace_monthly(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
         [user_id.into()],
     )
     .await?;
-    execute(
-        &**tx,
+    let text = format!(
         "INSERT INTO monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) \
-         SELECT $1, currency, date(date, 'start of month'), type, COALESCE(category_id, $2), wallet_id, \
+         SELECT $1, currency, {}, type, COALESCE(category_id, $2), wallet_id, \
          SUM(amount_minor), COUNT(*) FROM transactions WHERE user_id = $1 GROUP BY 2, 3, 4, 5, 6",
-        [user_id.into(), NO_CATEGORY.into()],
-    )
-    .await?;
+        month_of(&**tx, "date")
+    );
+    execute(&**tx, text, [user_id.into(), NO_CATEGORY.into()]).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "event_log")]
 pub struct Model {
+    pub xid: i64,
     #[sea_orm(primary_key)]
     pub position: i64,
     pub event_id: Uuid,

@@ -7,6 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
+    pub xid: i64,
     pub position: i64,
     pub updated_at: DateTimeUtc,
 }

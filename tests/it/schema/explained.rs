@@ -1,15 +1,15 @@
 use std::sync::Mutex;
 
 use sea_orm::prelude::async_trait::async_trait;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+
+use wealth_companion::store::Connection;
 
 use crate::support::Chain;
 
 /// A connection that asks of each statement how it would be answered, and then has it answered.
 pub(super) struct Explained {
-    db: DatabaseConnection,
+    db: Connection,
     pub(super) plans: Mutex<Vec<Plan>>,
 }
 

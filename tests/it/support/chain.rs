@@ -117,6 +117,7 @@ impl Chain {
         event_log::read_after(self.store.reads(), LogPosition::default(), None, 10_000)
             .await
             .expect("the log")
+            .entries
     }
 
     /// Entries of the log as a bus would deliver them.
@@ -255,7 +256,7 @@ impl Chain {
 fn consumers(parts: (Store, Clock, Ids), config: &Config) -> (Arc<Consumer>, Arc<Consumer>) {
     let (store, clock, ids) = parts;
     let consumer = |handler: Arc<dyn Handler>| {
-        let state = State::open(&config.state);
+        let state = State::open(&config.state).expect("embedded");
         let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
         Arc::new(Consumer::new(handler, store, state, clock, ids))
     };

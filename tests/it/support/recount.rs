@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use tokio::time::Instant;
 use wealth_companion::store::Store;
 
@@ -154,7 +154,7 @@ async fn open(data_dir: &Path) -> Store {
     Store::open(&config).await.expect("it opens").0
 }
 
-async fn texts(db: &DatabaseConnection, text: &str) -> Vec<String> {
+async fn texts(db: &impl ConnectionTrait, text: &str) -> Vec<String> {
     let statement = Statement::from_string(db.get_database_backend(), text);
     let rows = db.query_all_raw(statement).await.expect("rows");
     rows.iter()
@@ -163,7 +163,7 @@ async fn texts(db: &DatabaseConnection, text: &str) -> Vec<String> {
 }
 
 /// The number that a query gives.
-pub(crate) async fn number(db: &DatabaseConnection, text: &str) -> i64 {
+pub(crate) async fn number(db: &impl ConnectionTrait, text: &str) -> i64 {
     let statement = Statement::from_string(db.get_database_backend(), text);
     let row = db.query_one_raw(statement).await.expect("a row");
     let row = row.expect("a row");

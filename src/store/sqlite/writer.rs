@@ -4,7 +4,6 @@
 //! what is waiting, runs each unit behind a savepoint, and commits them together. Each unit gets
 //! its own verdict, and only after the commit.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -17,42 +16,21 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{Signal, Signals, StoreError, sqlite};
 use crate::config::Database;
+use crate::store::connection::Transaction;
+use crate::store::{Signals, StoreError, Tx};
 use crate::telemetry::metrics::handles::WriterMetrics;
-
-/// An open unit of work. What is done through it is committed together or not at all.
-#[derive(Debug, Clone)]
-pub struct Tx {
-    db: Arc<DatabaseTransaction>,
-    signals: Arc<AtomicU8>,
-}
-
-impl Tx {
-    /// Wakes whom it concerns, after the commit.
-    pub(super) fn after_commit(&self, signal: Signal) {
-        self.signals.fetch_or(signal as u8, Ordering::Relaxed);
-    }
-}
-
-impl Deref for Tx {
-    type Target = DatabaseTransaction;
-
-    fn deref(&self) -> &Self::Target {
-        &self.db
-    }
-}
 
 /// The queue in front of the writer.
 #[derive(Debug, Clone)]
-pub(super) struct Writer {
+pub(in crate::store) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
     wait_max: Duration,
 }
 
 impl Writer {
     /// Starts the writer on its connection.
-    pub(super) fn start(
+    pub(in crate::store) fn start(
         db: DatabaseConnection,
         signals: Arc<Signals>,
         config: &Database,
@@ -68,7 +46,7 @@ impl Writer {
         )
     }
 
-    pub(super) async fn write<T, F, U>(&self, unit: U) -> Result<T, StoreError>
+    pub(in crate::store) async fn write<T, F, U>(&self, unit: U) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -152,7 +130,7 @@ async fn run(
             Ok(()) => Ok(()),
             Err(Failure::Undone(error)) => Err(error),
             Err(Failure::Unknown(error)) => {
-                if let Err(fault) = sqlite::renew(&db).await {
+                if let Err(fault) = super::renew(&db).await {
                     tracing::error!(%fault, "the writer cannot leave a broken connection");
                     return;
                 }
@@ -221,10 +199,11 @@ async fn run_each(
         }
         let signals = Arc::new(AtomicU8::new(0));
         let verdict = job
-            .run(Tx {
-                db: Arc::clone(tx),
-                signals: Arc::clone(&signals),
-            })
+            .run(Tx::new(
+                Transaction::Sqlite(Arc::clone(tx)),
+                Arc::clone(&signals),
+                false,
+            ))
             .await;
         match verdict {
             Ok(()) => {

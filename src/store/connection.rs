@@ -1,0 +1,112 @@
+//! What statements run on: a database to read from, or an open unit of work on either.
+//!
+//! Everything above asks through sea-orm's `ConnectionTrait` and does not know which it is.
+
+use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    ExecResult, IsolationLevel, QueryResult, Statement, TransactionTrait,
+};
+use std::sync::Arc;
+
+use super::StoreError;
+use super::postgres::{Postgres, PostgresTransaction};
+
+/// The database, to ask.
+#[derive(Debug, Clone)]
+pub enum Connection {
+    /// A pool on an SQLite file.
+    Sqlite(DatabaseConnection),
+    /// A pool on a PostgreSQL server.
+    Postgres(Postgres),
+}
+
+/// An open transaction.
+#[derive(Debug, Clone)]
+pub enum Transaction {
+    /// On SQLite.
+    Sqlite(Arc<DatabaseTransaction>),
+    /// On PostgreSQL.
+    Postgres(PostgresTransaction),
+}
+
+impl Connection {
+    /// A transaction that sees the database as it is at this moment, whatever others write. It ends
+    /// when it is dropped.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn snapshot(&self) -> Result<Transaction, StoreError> {
+        match self {
+            Self::Sqlite(db) => Ok(Transaction::Sqlite(Arc::new(db.begin().await?))),
+            Self::Postgres(db) => {
+                let begin = format!(
+                    "BEGIN ISOLATION LEVEL {} {}",
+                    IsolationLevel::RepeatableRead,
+                    AccessMode::ReadOnly
+                );
+                Ok(Transaction::Postgres(db.begin(begin).await?))
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(db) => Ok(db.ping().await?),
+            Self::Postgres(db) => Ok(db.ping().await?),
+        }
+    }
+}
+
+/// Both ask the database that they are of.
+macro_rules! ask_either {
+    ($connection:ty) => {
+        #[async_trait]
+        impl ConnectionTrait for $connection {
+            fn get_database_backend(&self) -> DbBackend {
+                match self {
+                    Self::Sqlite(_) => DbBackend::Sqlite,
+                    Self::Postgres(_) => DbBackend::Postgres,
+                }
+            }
+
+            async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+                match self {
+                    Self::Sqlite(db) => db.execute_raw(statement).await,
+                    Self::Postgres(db) => db.execute(statement).await,
+                }
+            }
+
+            async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+                match self {
+                    Self::Sqlite(db) => db.execute_unprepared(sql).await,
+                    Self::Postgres(db) => db.execute_unprepared(sql).await,
+                }
+            }
+
+            async fn query_one_raw(
+                &self,
+                statement: Statement,
+            ) -> Result<Option<QueryResult>, DbErr> {
+                match self {
+                    Self::Sqlite(db) => db.query_one_raw(statement).await,
+                    Self::Postgres(db) => db.query_one(statement).await,
+                }
+            }
+
+            async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+                match self {
+                    Self::Sqlite(db) => db.query_all_raw(statement).await,
+                    Self::Postgres(db) => db.query_all(statement).await,
+                }
+            }
+        }
+    };
+}
+
+ask_either!(Connection);
+ask_either!(Transaction);

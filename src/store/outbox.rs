@@ -1,0 +1,92 @@
+//! The outbox: what of the log is still to be published on a bus outside of the database.
+//!
+//! A row is written with its event, and taken away in a transaction that is open while the bus is
+//! told. So each event is taken by one publisher at a time, whichever process it belongs to; when
+//! that dies, the row is there again at once. It needs no order of commits: what was committed late
+//! is found all the same, and an old transaction that stays open holds nothing up.
+
+use sea_orm::{DbErr, Value};
+
+use super::connection::Transaction;
+use super::event_log::{LogEntry, LogPosition};
+use super::postgres::PostgresTransaction;
+use super::sql::{all, execute, one, rows};
+use super::{Store, StoreError, Tx, Writes};
+
+/// Events taken to be published. Dropped, they are back in the outbox.
+#[derive(Debug)]
+pub struct Claim {
+    /// The events, in the order in which they were written.
+    pub entries: Vec<LogEntry>,
+    open: PostgresTransaction,
+}
+
+/// Puts the events of these positions into the outbox.
+pub(super) async fn put(tx: &Tx, positions: &[LogPosition]) -> Result<(), StoreError> {
+    put_into(tx, positions).await
+}
+
+async fn put_into(db: &Transaction, positions: &[LogPosition]) -> Result<(), StoreError> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "INSERT INTO outbox (xid, position) VALUES {}",
+        rows(2, positions.len())
+    );
+    let values: Vec<Value> = positions.iter().flat_map(|at| at.values()).collect();
+    execute(db, text, values).await?;
+    Ok(())
+}
+
+/// Takes the next events that nobody else has taken, at most so many; none when there are none.
+///
+/// # Errors
+/// The database cannot do it now.
+pub async fn claim(store: &Store, limit: u32) -> Result<Option<Claim>, StoreError> {
+    let Writes::Postgres { pool, .. } = &store.writes else {
+        return Err(StoreError::defect("an embedded database has no outbox"));
+    };
+    let open = pool.begin("BEGIN".to_owned()).await?;
+    let text = "WITH next AS (SELECT position, xid FROM outbox ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED), \
+         taken AS (DELETE FROM outbox USING next \
+         WHERE outbox.position = next.position AND outbox.xid = next.xid RETURNING next.xid, next.position) \
+         SELECT log.xid, log.position, log.type, log.user_id, log.envelope, log.created_at \
+         FROM taken JOIN event_log log ON log.xid = taken.xid AND log.position = taken.position \
+         ORDER BY log.position";
+    let db = Transaction::Postgres(open.clone());
+    let found = all(&db, text, [i64::from(limit).into()]).await?;
+    drop(db);
+    let entries: Vec<LogEntry> = found
+        .iter()
+        .map(LogEntry::of)
+        .collect::<Result<_, DbErr>>()?;
+    if entries.is_empty() {
+        // Rows of a user who has left are gone with this.
+        open.commit().await?;
+        return Ok(None);
+    }
+    Ok(Some(Claim { entries, open }))
+}
+
+impl Claim {
+    /// Notes that the bus has them; but for these, which go back.
+    ///
+    /// # Errors
+    /// The database did not say that it did: all may be back.
+    pub async fn settle(self, unpublished: &[LogPosition]) -> Result<(), StoreError> {
+        put_into(&Transaction::Postgres(self.open.clone()), unpublished).await?;
+        Ok(self.open.commit().await?)
+    }
+}
+
+/// How many events are still to be published, counted up to a bound.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn depth(store: &Store, up_to: u32) -> Result<u64, StoreError> {
+    let text = "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting";
+    let row = one(store.reads(), text, [i64::from(up_to).into()]).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    u64::try_from(count).map_err(StoreError::defect)
+}

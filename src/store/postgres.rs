@@ -1,0 +1,200 @@
+//! PostgreSQL: pools, and the connections that statements run on.
+//!
+//! With a pooler by transaction in between (PgBouncer before 1.21), a statement that was prepared on
+//! one server connection is unknown to the next. `database.statements_max = 0` prepares none: each
+//! statement is then parsed without a name, inside a transaction, which stays on one connection.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
+use sea_orm::sqlx::query::Query;
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::Mutex;
+
+use super::StoreError;
+use crate::config::Config;
+
+/// A pool.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    pool: PgPool,
+    prepared: bool,
+}
+
+/// An open transaction; it is undone when it is dropped.
+#[derive(Debug, Clone)]
+pub struct PostgresTransaction {
+    open: Arc<Mutex<sqlx::Transaction<'static, sqlx::Postgres>>>,
+    prepared: bool,
+}
+
+/// The pool that reads, and the pool that writes. Neither takes connections from the other: a
+/// client who reads a lot does not keep others from booking.
+pub(super) async fn open(config: &Config) -> Result<(Postgres, Postgres), StoreError> {
+    let options = connect_options(config, &config.database_url())?;
+    let reads = pool(
+        config,
+        options.clone(),
+        config.database.read_connections_max,
+    )
+    .await?;
+    let writes = pool(config, options, config.database.write_connections_max).await?;
+    Ok((reads, writes))
+}
+
+/// A pool of one connection that no pooler stands before, for migrations.
+pub(super) async fn open_direct(config: &Config) -> Result<PgPool, StoreError> {
+    let url = match &config.database.direct_url {
+        Some(url) => url.expose().to_owned(),
+        None => config.database_url(),
+    };
+    let options = connect_options(config, &url)?;
+    Ok(pool(config, options, 1).await?.pool)
+}
+
+fn connect_options(config: &Config, url: &str) -> Result<PgConnectOptions, StoreError> {
+    use sea_orm::sqlx::ConnectOptions as _;
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Busy(format!("database.url: {error}")))?;
+    Ok(options
+        .application_name("wealth-companion")
+        .statement_cache_capacity(config.database.statements_max)
+        .disable_statement_logging())
+}
+
+async fn pool(
+    config: &Config,
+    options: PgConnectOptions,
+    connections_max: u32,
+) -> Result<Postgres, StoreError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(config.database.busy_timeout.max(Duration::from_millis(1)))
+        .idle_timeout(Duration::from_secs(600))
+        .max_lifetime(Duration::from_secs(1_800))
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+        .map_err(|error| StoreError::Busy(format!("cannot connect: {error}")))?;
+    Ok(Postgres {
+        pool,
+        prepared: config.database.statements_max > 0,
+    })
+}
+
+impl Postgres {
+    /// Begins a transaction, with a statement that says of which kind.
+    pub(super) async fn begin(&self, begin: String) -> Result<PostgresTransaction, DbErr> {
+        let open = self.pool.begin_with(AssertSqlSafe(begin)).await;
+        Ok(PostgresTransaction {
+            open: Arc::new(Mutex::new(open.map_err(connection)?)),
+            prepared: self.prepared,
+        })
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), DbErr> {
+        let mut connection_of_pool = self.pool.acquire().await.map_err(connection)?;
+        connection_of_pool.ping().await.map_err(connection)
+    }
+
+    pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        if !self.prepared {
+            let tx = self.begin("BEGIN".to_owned()).await?;
+            let result = tx.execute(statement).await?;
+            tx.commit().await?;
+            return Ok(result);
+        }
+        let query = query_of(&statement, true);
+        let result: Result<PgQueryResult, _> = query.execute(&self.pool).await;
+        result.map(Into::into).map_err(execution)
+    }
+
+    pub(super) async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let result = self.pool.execute(AssertSqlSafe(sql.to_owned())).await;
+        result.map(Into::into).map_err(execution)
+    }
+
+    pub(super) async fn query_one(
+        &self,
+        statement: Statement,
+    ) -> Result<Option<QueryResult>, DbErr> {
+        Ok(self.query_all(statement).await?.into_iter().next())
+    }
+
+    pub(super) async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        if !self.prepared {
+            let tx = self.begin("BEGIN".to_owned()).await?;
+            let rows = tx.query_all(statement).await?;
+            tx.commit().await?;
+            return Ok(rows);
+        }
+        let rows: Result<Vec<PgRow>, _> = query_of(&statement, true).fetch_all(&self.pool).await;
+        rows.map(results).map_err(question)
+    }
+}
+
+impl PostgresTransaction {
+    /// Commits it.
+    ///
+    /// # Errors
+    /// The server did not say that it has: it may have.
+    pub(super) async fn commit(self) -> Result<(), DbErr> {
+        let open = Arc::try_unwrap(self.open)
+            .map_err(|_| DbErr::Custom("a unit of work kept its transaction".to_owned()))?;
+        open.into_inner().commit().await.map_err(execution)
+    }
+
+    pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut open = self.open.lock().await;
+        let on: &mut PgConnection = &mut open;
+        let result = query_of(&statement, self.prepared).execute(on).await;
+        result.map(Into::into).map_err(execution)
+    }
+
+    pub(super) async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut open = self.open.lock().await;
+        let on: &mut PgConnection = &mut open;
+        let result = on.execute(AssertSqlSafe(sql.to_owned())).await;
+        result.map(Into::into).map_err(execution)
+    }
+
+    pub(super) async fn query_one(
+        &self,
+        statement: Statement,
+    ) -> Result<Option<QueryResult>, DbErr> {
+        Ok(self.query_all(statement).await?.into_iter().next())
+    }
+
+    pub(super) async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut open = self.open.lock().await;
+        let on: &mut PgConnection = &mut open;
+        let rows = query_of(&statement, self.prepared).fetch_all(on).await;
+        rows.map(results).map_err(question)
+    }
+}
+
+fn query_of(statement: &Statement, prepared: bool) -> Query<'_, sqlx::Postgres, SqlxValues> {
+    let values = statement.values.clone();
+    let values = values.unwrap_or_else(|| sea_orm::sea_query::Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values)).persistent(prepared)
+}
+
+fn results(rows: Vec<PgRow>) -> Vec<QueryResult> {
+    rows.into_iter().map(Into::into).collect()
+}
+
+fn execution(error: sqlx::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(error.into()))
+}
+
+fn question(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+fn connection(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
+}

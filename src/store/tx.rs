@@ -1,0 +1,69 @@
+//! The unit of work: what is done through it is committed together or not at all.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::connection::Transaction;
+use super::postgres::Postgres;
+use super::{Signal, Signals, StoreError};
+
+/// An open unit of work.
+#[derive(Debug, Clone)]
+pub struct Tx {
+    db: Transaction,
+    signals: Arc<AtomicU8>,
+    relayed: bool,
+}
+
+impl Tx {
+    pub(super) fn new(db: Transaction, signals: Arc<AtomicU8>, relayed: bool) -> Self {
+        Self {
+            db,
+            signals,
+            relayed,
+        }
+    }
+
+    /// Wakes whom it concerns, after the commit.
+    pub(super) fn after_commit(&self, signal: Signal) {
+        self.signals.fetch_or(signal as u8, Ordering::Relaxed);
+    }
+
+    /// Whether events go to a bus outside of the database, and so into the outbox.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.relayed
+    }
+}
+
+impl Deref for Tx {
+    type Target = Transaction;
+
+    fn deref(&self) -> &Self::Target {
+        &self.db
+    }
+}
+
+/// Runs a unit of work in a transaction of its own: PostgreSQL lets many write at once.
+pub(super) async fn write_alone<T, F, U>(
+    db: &Postgres,
+    signals: &Signals,
+    relayed: bool,
+    unit: U,
+) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>> + Send,
+    U: FnOnce(Tx) -> F + Send,
+{
+    let open = db.begin("BEGIN".to_owned()).await?;
+    let bits = Arc::new(AtomicU8::new(0));
+    let tx = Tx::new(
+        Transaction::Postgres(open.clone()),
+        Arc::clone(&bits),
+        relayed,
+    );
+    let done = unit(tx).await?;
+    open.commit().await?;
+    signals.send(bits.load(Ordering::Relaxed));
+    Ok(done)
+}
