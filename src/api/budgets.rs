@@ -21,7 +21,7 @@ use crate::http::cursor;
 use crate::http::etag::IfMatch;
 use crate::http::{Body, Checks, Problem, Query};
 use crate::store::budgets::{self, Budget, BudgetChange, Standing};
-use crate::store::{StoreError, Tx, categories};
+use crate::store::{StoreError, Tx, categories, users};
 
 /// The list that cursors name.
 const LIST: &str = "budgets";
@@ -299,6 +299,7 @@ pub(super) async fn create(
     let is_named = body.value.name.is_some();
     let mut budget = body.value.check(api.ids.v7(now), user_id, now)?;
     once::create(&api, user_id, key, &body.bytes, move |tx| async move {
+        users::hold(&tx, user_id).await?;
         if budgets::count(&*tx, user_id).await? >= BUDGETS_MAX {
             return Err(StoreError::invalid(
                 "name",

@@ -19,7 +19,7 @@ use super::books::X_LOG_POSITION;
 use crate::http::{Problem, etag};
 use crate::store::event_log::{self, LogPosition};
 use crate::store::idempotency::{self, KeyedRequest};
-use crate::store::{StoreError, Tx};
+use crate::store::{Conflict, StoreError, Tx};
 
 /// The header of the key.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -125,7 +125,8 @@ where
         .map(|request| api.in_flight.begin(user_id, request))
         .transpose()?;
     let now = api.clock.now();
-    let (answer, replayed) = api
+    let asked = request.clone();
+    let written = api
         .store
         .write(move |tx| async move {
             if let Some(request) = &request
@@ -150,7 +151,16 @@ where
             }
             Ok((answer, false))
         })
-        .await?;
+        .await;
+    let (answer, replayed) = match (written, asked) {
+        // Another replica was first with this key, and has committed.
+        (Err(StoreError::Conflict(Conflict::KeyTaken)), Some(request)) => {
+            let saved = idempotency::find(api.store.reads(), user_id, &request).await?;
+            let lost = || StoreError::Busy("the first request with this key was undone".to_owned());
+            (saved.ok_or_else(lost)?, true)
+        }
+        (written, _) => written?,
+    };
     let answer: Answer =
         serde_json::from_slice(&answer).map_err(|error| Problem::defect(error.to_string()))?;
     Ok(respond(answer, replayed))

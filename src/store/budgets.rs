@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::entities::{budget_categories, budget_periods, budgets};
 use super::sql::{all, execute, list as placeholders, one, rows};
 use super::users::check_version;
-use super::{Page, PageRequest, StoreError, Tx};
+use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::budget::Thresholds;
 use crate::domain::money::{AmountText, Currency, Money};
 use crate::domain::period::{Period, PeriodKind};
@@ -93,6 +93,7 @@ impl Budget {
 /// # Errors
 /// A category that is not the user's.
 pub async fn create(tx: &Tx, budget: &Budget) -> Result<(), StoreError> {
+    users::hold(tx, budget.user_id).await?;
     execute(
         &**tx,
         "INSERT INTO budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, \
@@ -271,6 +272,7 @@ pub async fn change(
     change: BudgetChange,
     now: DateTime<Utc>,
 ) -> Result<Budget, StoreError> {
+    users::hold(tx, user_id).await?;
     let before = get(&**tx, user_id, id).await?;
     check_version(expected, before.version)?;
     let mut after = before.clone();
@@ -327,6 +329,7 @@ pub async fn delete(
     id: Uuid,
     expected: Option<i64>,
 ) -> Result<(), StoreError> {
+    users::hold(tx, user_id).await?;
     let budget = get(&**tx, user_id, id).await?;
     check_version(expected, budget.version)?;
     execute(

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::entities::categories;
 use super::sql::{execute, one};
 use super::users::check_version;
-use super::{Page, PageRequest, StoreError, Tx};
+use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::category::CategoryKind;
 
 /// A category.
@@ -74,6 +74,7 @@ fn row_of(user_id: Uuid, category: Category) -> categories::Model {
 /// # Errors
 /// [`super::Conflict::CategoryName`]; a parent that is not the user's or of another kind.
 pub async fn create(tx: &Tx, user_id: Uuid, category: &Category) -> Result<(), StoreError> {
+    users::hold(tx, user_id).await?;
     check_parent(tx, user_id, category).await?;
     create_many(tx, user_id, vec![category.clone()]).await
 }
@@ -163,6 +164,7 @@ pub async fn change(
     change: CategoryChange,
     now: DateTime<Utc>,
 ) -> Result<Category, StoreError> {
+    users::hold(tx, user_id).await?;
     let mut category = get(&**tx, user_id, id).await?;
     check_version(expected, category.version)?;
     category.name = change.name.unwrap_or(category.name);
@@ -220,6 +222,7 @@ pub async fn delete(
     id: Uuid,
     expected: Option<i64>,
 ) -> Result<(), StoreError> {
+    users::hold(tx, user_id).await?;
     let category = get(&**tx, user_id, id).await?;
     check_version(expected, category.version)?;
     execute(

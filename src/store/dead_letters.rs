@@ -37,13 +37,18 @@ pub async fn keep(tx: &Tx, letter: DeadLetter, now: DateTime<Utc>) -> Result<(),
             letter.consumer.into(),
             letter.topic.into(),
             letter.event_id.into(),
-            letter.payload.into(),
-            letter.reason.into(),
+            storable(&letter.payload).into(),
+            storable(&letter.reason).into(),
             now.into(),
         ],
     )
     .await?;
     Ok(())
+}
+
+/// PostgreSQL's texts hold no NUL.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// Removes the letters that speak of a user. There are few: each is an operator's work.

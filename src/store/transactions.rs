@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -263,7 +263,7 @@ pub async fn amend(
     expected: Option<i64>,
     amendment: Amendment,
 ) -> Result<(Transaction, Option<LogPosition>), StoreError> {
-    let before = get(&**tx, act.user_id, id).await?;
+    let before = get_to_change(tx, act.user_id, id).await?;
     check_version(expected, before.version)?;
     let mut after = amended(tx, act.user_id, &before, amendment).await?;
     let changes = changes(&before, &after);
@@ -277,8 +277,15 @@ pub async fn amend(
         let minor = after.signed_minor() - before.signed_minor();
         wallets::move_balance(tx, act.user_id, after.wallet_id, minor).await?;
     } else {
-        wallets::move_balance(tx, act.user_id, before.wallet_id, -before.signed_minor()).await?;
-        wallets::move_balance(tx, act.user_id, after.wallet_id, after.signed_minor()).await?;
+        let mut moves = [
+            (before.wallet_id, -before.signed_minor()),
+            (after.wallet_id, after.signed_minor()),
+        ];
+        // In one order for all, so that two who move between the same wallets do not wait for each other.
+        moves.sort_unstable();
+        for (wallet_id, minor) in moves {
+            wallets::move_balance(tx, act.user_id, wallet_id, minor).await?;
+        }
     }
     let category_before = categories::name_for_booking(tx, act.user_id, before.category_id).await?;
     let category_after = categories::name_for_booking(tx, act.user_id, after.category_id).await?;
@@ -389,7 +396,7 @@ pub async fn delete(
     id: Uuid,
     expected: Option<i64>,
 ) -> Result<Option<LogPosition>, StoreError> {
-    let before = get(&**tx, act.user_id, id).await?;
+    let before = get_to_change(tx, act.user_id, id).await?;
     check_version(expected, before.version)?;
     execute(
         &**tx,
@@ -421,6 +428,17 @@ pub async fn get(
     transactions::Entity::find_by_id(id)
         .filter(transactions::Column::UserId.eq(user_id))
         .one(db)
+        .await?
+        .ok_or(StoreError::NotFound("transaction"))?
+        .try_into()
+}
+
+/// The user's booking of this id, held until the unit of work ends.
+async fn get_to_change(tx: &Tx, user_id: Uuid, id: Uuid) -> Result<Transaction, StoreError> {
+    transactions::Entity::find_by_id(id)
+        .filter(transactions::Column::UserId.eq(user_id))
+        .lock(LockType::Update)
+        .one(&**tx)
         .await?
         .ok_or(StoreError::NotFound("transaction"))?
         .try_into()

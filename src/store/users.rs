@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::entities::{deleted_users, users};
 use super::event_log::{self, LogPosition};
-use super::sql::execute;
+use super::sql::{execute, one};
 use super::{StoreError, Tx, dead_letters};
 use crate::domain::money::Currency;
 
@@ -96,6 +99,10 @@ pub async fn by_email(
     db: &impl ConnectionTrait,
     email: &str,
 ) -> Result<Option<(User, String)>, StoreError> {
+    // PostgreSQL has no such text, so nobody has such an address.
+    if email.contains('\0') {
+        return Ok(None);
+    }
     let Some(row) = users::Entity::find()
         .filter(users::Column::Email.eq(email))
         .one(db)
@@ -105,6 +112,19 @@ pub async fn by_email(
     };
     let hash = row.password_hash.clone();
     Ok(Some((row.try_into()?, hash)))
+}
+
+/// Holds the user until the unit of work ends: of those who change what they have read of the user's
+/// settings, one works at a time. Bookings are not held up. SQLite has one writer anyway.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn hold(tx: &Tx, id: Uuid) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let text = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE";
+        one(&**tx, text, [id.into()]).await?;
+    }
+    Ok(())
 }
 
 /// What a user may change of themselves; what is none stays.
@@ -129,6 +149,7 @@ pub async fn change(
     change: UserChange,
     now: DateTime<Utc>,
 ) -> Result<User, StoreError> {
+    hold(tx, id).await?;
     let mut user = get(&**tx, id).await?;
     check_version(expected, user.version)?;
     user.currency = change.currency.unwrap_or(user.currency);
@@ -163,6 +184,16 @@ pub async fn delete(
     said: &[LogPosition],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    // Nothing of the user's is written any more from here on, not even a booking.
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let text = "SELECT 1 FROM users WHERE id = $1 FOR UPDATE";
+        one(&**tx, text, [id.into()]).await?;
+    }
+    // What refers to others of the user's goes before them.
+    for table in ["transactions", "budgets", "categories", "wallets"] {
+        let text = format!("DELETE FROM {table} WHERE user_id = $1");
+        execute(&**tx, text, [id.into()]).await?;
+    }
     let done = execute(&**tx, "DELETE FROM users WHERE id = $1", [id.into()]).await?;
     if done.rows_affected() == 0 {
         return Err(StoreError::NotFound("user"));
@@ -189,7 +220,9 @@ pub enum Concerned {
     Nobody,
 }
 
-/// Whom events are about, across users: for consumers.
+/// Whom events are about, across users: for consumers. The users are held until the unit of work
+/// ends, so that of two consumers with events of one user one works at a time: sums that are read and
+/// written back stay right, and a user's alerts are numbered in the order of their commits.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -202,6 +235,8 @@ pub async fn concerned(
     let ids: Vec<Uuid> = concerned.keys().copied().collect();
     let here = users::Entity::find()
         .filter(users::Column::Id.is_in(ids))
+        .order_by_asc(users::Column::Id)
+        .lock(LockType::NoKeyUpdate)
         .all(db)
         .await?;
     for row in here {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::entities::wallets;
 use super::sql::{execute, one};
 use super::users::check_version;
-use super::{Page, PageRequest, StoreError, Tx};
+use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::money::{Currency, Money};
 use crate::domain::wallet::WalletType;
 
@@ -148,6 +148,7 @@ pub async fn change(
     change: WalletChange,
     now: DateTime<Utc>,
 ) -> Result<Wallet, StoreError> {
+    users::hold(tx, user_id).await?;
     let mut wallet = get(&**tx, user_id, id).await?;
     check_version(expected, wallet.version)?;
     if let Some(text) = change.opening_balance {
@@ -199,6 +200,7 @@ pub async fn delete(
     id: Uuid,
     expected: Option<i64>,
 ) -> Result<(), StoreError> {
+    users::hold(tx, user_id).await?;
     let wallet = get(&**tx, user_id, id).await?;
     check_version(expected, wallet.version)?;
     execute(

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use wealth_companion::store::event_log::LogPosition;
+
 use crate::support::{Person, World};
 
 fn ids(items: &[Value]) -> Vec<String> {
@@ -223,8 +225,8 @@ async fn a_write_says_where_it_is_and_a_reader_may_wait_for_it() {
     let wallet = ada.wallet("Checking", "USD", "1000.00").await;
     let groceries = ada.category("Groceries").await;
     let budget = ada.budget(&[&groceries], "100.00").await;
-    let place = |text: &str| text.parse::<i64>().expect("a place");
-    let mut before = 0;
+    let place = |text: &str| text.parse::<LogPosition>().expect("a place");
+    let mut before = LogPosition::default();
     for cents in 1..=20 {
         let booked = ada.spend(&wallet, &groceries, "0.01", "2026-02-10").await;
         let here = place(booked.header("x-log-position"));
@@ -262,5 +264,5 @@ async fn a_write_says_where_it_is_and_a_reader_may_wait_for_it() {
         .get("/v1/dashboard?wait_for=999999999")
         .await
         .expect(200);
-    assert!(place(early.header("x-log-position")) < 999_999_999);
+    assert!(place(early.header("x-log-position")) < place("999999999-0"));
 }

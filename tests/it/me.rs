@@ -1,8 +1,11 @@
 //! The user: changing, and leaving without a trace.
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
+use uuid::Uuid;
+use wealth_companion::clock::Clock;
 use wealth_companion::store::Store;
+use wealth_companion::store::dead_letters::{self, DeadLetter};
 use wealth_companion::store::event_log::{self, LogPosition};
 use wealth_companion::store::users;
 
@@ -53,15 +56,34 @@ async fn traces(db: &impl ConnectionTrait, needles: &[String]) -> Vec<(String, i
         let statement = Statement::from_string(db.get_database_backend(), text);
         db.query_all_raw(statement).await.expect("rows")
     };
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let backend = db.get_database_backend();
     let mut found = Vec::new();
-    for table in rows(tables.to_owned()).await {
+    for table in rows(crate::support::rows::tables(backend).to_owned()).await {
         let table: String = table.try_get_by_index(0).expect("a name");
+        let columns = match backend {
+            DbBackend::Postgres => format!(
+                "SELECT column_name::text FROM information_schema.columns \
+                 WHERE table_schema = 'public' AND table_name = '{table}'"
+            ),
+            _ => format!("SELECT name FROM pragma_table_info('{table}')"),
+        };
         let mut finds = Vec::new();
-        for column in rows(format!("SELECT name FROM pragma_table_info('{table}')")).await {
+        for column in rows(columns).await {
             let column: String = column.try_get_by_index(0).expect("a name");
+            let hex = match backend {
+                // A uuid as its digits, bytes as such, anything else as its text.
+                DbBackend::Postgres => format!(
+                    "upper(CASE pg_typeof(\"{column}\")::text WHEN 'uuid' THEN replace(\"{column}\"::text, '-', '') \
+                     WHEN 'bytea' THEN substr(\"{column}\"::text, 3) \
+                     ELSE encode(convert_to(\"{column}\"::text, 'UTF8'), 'hex') END)"
+                ),
+                _ => format!("hex(\"{column}\")"),
+            };
             for needle in needles {
-                finds.push(format!("instr(hex(\"{column}\"), '{needle}') > 0"));
+                finds.push(match backend {
+                    DbBackend::Postgres => format!("strpos({hex}, '{needle}') > 0"),
+                    _ => format!("instr({hex}, '{needle}') > 0"),
+                });
             }
         }
         let text = format!(
@@ -173,16 +195,17 @@ async fn whoever_leaves_leaves_no_trace() {
 }
 
 async fn bury_something_of(store: &Store, person: &Person) {
-    let text = format!(
-        "INSERT INTO dead_letters (id, consumer, topic, payload, created_at) \
-         VALUES (x'00', 'projector', 'x', '{{\"userId\":\"{}\"}}', '2026-02-10 12:00:00')",
-        person.id
-    );
+    let letter = DeadLetter {
+        id: Uuid::nil(),
+        consumer: "projector",
+        topic: "x".to_owned(),
+        event_id: Uuid::nil(),
+        payload: format!("{{\"userId\":\"{}\"}}", person.id),
+        reason: "bad".to_owned(),
+    };
+    let now = Clock::system().now();
     store
-        .write(move |tx| async move {
-            tx.execute_unprepared(&text).await?;
-            Ok(())
-        })
+        .write(move |tx| async move { dead_letters::keep(&tx, letter, now).await })
         .await
         .expect("buried");
 }

@@ -1,10 +1,5 @@
 //! The migrated schema is what the code believes: the entities have its columns, it comes down and
-//! up again, and the hot reads walk an index.
-
-/// A connection that asks how each statement is answered.
-mod explained;
-/// How the hot reads are answered.
-mod plans;
+//! up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 

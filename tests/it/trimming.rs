@@ -199,8 +199,14 @@ async fn a_step_is_bounded() {
     let now = chain.clock.now();
     let many = move |tx: wealth_companion::store::Tx| async move {
         use sea_orm::ConnectionTrait as _;
-        let text = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
-             INSERT INTO inbox (consumer, event_id, handled_at) SELECT 'projector', randomblob(16), $1 FROM n";
+        let random = match tx.get_database_backend() {
+            sea_orm::DbBackend::Postgres => "gen_random_uuid()",
+            _ => "randomblob(16)",
+        };
+        let text = format!(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
+             INSERT INTO inbox (consumer, event_id, handled_at) SELECT 'projector', {random}, $1 FROM n"
+        );
         let values = [now.into()];
         tx.execute_raw(sea_orm::Statement::from_sql_and_values(
             tx.get_database_backend(),

@@ -25,7 +25,7 @@ use wealth_companion::state::State;
 use wealth_companion::store::Store;
 use wealth_companion::store::budgets::{self, Budget};
 use wealth_companion::store::categories::{self, Category};
-use wealth_companion::store::event_log::{self, LogEntry, LogPosition};
+use wealth_companion::store::event_log::{self, Cursor, LogEntry, LogPosition};
 use wealth_companion::store::transactions::{self, Act, Draft, Transaction};
 use wealth_companion::store::users::{self, User};
 use wealth_companion::store::wallets::{self, Wallet};
@@ -106,18 +106,30 @@ impl Chain {
             let moved = self.relay.tick().await.expect("the relay")
                 + self.projector_bus.tick().await.expect("the projector")
                 + self.notifier_bus.tick().await.expect("the notifier");
-            if moved == 0 {
+            if moved == 0 && !self.is_held_back().await {
                 return;
             }
         }
     }
 
+    /// Whether a transaction of somebody else's holds back what the relay may read.
+    async fn is_held_back(&self) -> bool {
+        let reads = self.store.reads();
+        let relayed = event_log::cursor(reads, Cursor::Relay).await;
+        let found = event_log::read_after(reads, relayed.expect("a cursor"), None, 1).await;
+        found.expect("the log").more_to_come
+    }
+
     /// Everything in the log.
     pub(crate) async fn log(&self) -> Vec<LogEntry> {
-        event_log::read_after(self.store.reads(), LogPosition::default(), None, 10_000)
-            .await
-            .expect("the log")
-            .entries
+        loop {
+            let all = LogPosition::default();
+            let found = event_log::read_after(self.store.reads(), all, None, 10_000).await;
+            let found = found.expect("the log");
+            if !found.more_to_come {
+                return found.entries;
+            }
+        }
     }
 
     /// Entries of the log as a bus would deliver them.

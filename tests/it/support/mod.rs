@@ -13,6 +13,8 @@ pub(crate) mod process;
 pub(crate) mod recount;
 /// Everything that the database holds.
 pub(crate) mod rows;
+/// The real parts, and databases on them.
+pub(crate) mod stack;
 /// A running server.
 pub(crate) mod world;
 
@@ -22,29 +24,47 @@ pub(crate) use person::{Answer, Person};
 pub(crate) use process::Process;
 pub(crate) use recount::{recount, settled};
 pub(crate) use rows::Rows;
+pub(crate) use stack::Stack;
 pub(crate) use world::World;
 
 use wealth_companion::config::{Config, LoadArgs};
 
 /// Settings for a test: its own folder, free ports, cheap hashes, no limits; `set` comes on top.
 pub(crate) fn config(data_dir: &std::path::Path, set: &[(&str, &str)]) -> Config {
-    let mut args = LoadArgs::new();
-    for (key, value) in settings(data_dir).iter().chain(set) {
-        args = args.flag(*key, *value, "--set");
-    }
+    let settings = settings(data_dir);
+    let mut all: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|(key, value)| (*key, &**value))
+        .collect();
+    all.extend(set);
+    config_with(&all)
+}
+
+/// These settings, and the defaults.
+pub(crate) fn config_with(set: &[(&str, &str)]) -> Config {
+    let args = set.iter().fold(LoadArgs::new(), |args, (key, value)| {
+        args.flag(*key, *value, "--set")
+    });
     Config::load(&args).expect("good settings").config
 }
 
-/// The settings of every test.
-fn settings(data_dir: &std::path::Path) -> [(&str, &str); 8] {
-    [
-        ("data_dir", data_dir.to_str().expect("a UTF-8 path")),
-        ("http.public_addr", "127.0.0.1:0"),
-        ("http.internal_addr", "127.0.0.1:0"),
-        ("http.workers", "1"),
-        ("auth.hash_memory_kib", "8"),
-        ("auth.hash_iterations", "1"),
-        ("limits.requests_per_minute", "0"),
-        ("limits.sign_in_per_minute", "0"),
-    ]
+/// The settings of every test. Where the stories run on PostgreSQL, the folder stands for a database.
+fn settings(data_dir: &std::path::Path) -> Vec<(&'static str, String)> {
+    let folder = data_dir.to_str().expect("a UTF-8 path");
+    let mut settings = vec![
+        ("data_dir", folder.to_owned()),
+        ("http.public_addr", "127.0.0.1:0".to_owned()),
+        ("http.internal_addr", "127.0.0.1:0".to_owned()),
+        ("http.workers", "1".to_owned()),
+        ("auth.hash_memory_kib", "8".to_owned()),
+        ("auth.hash_iterations", "1".to_owned()),
+        ("limits.requests_per_minute", "0".to_owned()),
+        ("limits.sign_in_per_minute", "0".to_owned()),
+    ];
+    if stack::on_postgres() {
+        let url = Stack::get().database_url(&stack::database_of(data_dir));
+        settings.push(("database.url", url));
+        settings.push(("auth.jwt_secret_key", stack::SIGNING_KEY.to_owned()));
+    }
+    settings
 }

@@ -48,7 +48,8 @@ impl Process {
             .arg(env!("CARGO_BIN_EXE_wealth-companion"));
         let json = [("log.format", "json")];
         let settings = super::settings(data_dir);
-        for (key, value) in settings.iter().chain(&json).chain(set) {
+        let settings = settings.iter().map(|(key, value)| (*key, &**value));
+        for (key, value) in settings.chain(json).chain(set.iter().copied()) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         command

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio::time::Instant;
 use wealth_companion::store::Store;
 
@@ -47,9 +47,9 @@ const CHECKS: &[(&str, &str)] = &[
            FROM transactions GROUP BY 1, 2, 3, 4, 5, 6), \
          kept AS (SELECT user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings \
            FROM monthly_totals WHERE amount_minor <> 0 OR bookings <> 0) \
-         SELECT month || ' ' || type || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) \
+         SELECT month || ' ' || type || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS more \
          UNION ALL \
-         SELECT month || ' ' || type || ' counted ' || amount_minor FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)",
+         SELECT month || ' ' || type || ' counted ' || amount_minor FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more",
     ),
     (
         "a day's spending is not the sum of its expenses",
@@ -59,9 +59,9 @@ const CHECKS: &[(&str, &str)] = &[
            FROM transactions WHERE type = 'expense' GROUP BY 1, 2, 3, 4), \
          kept AS (SELECT user_id, currency, date, category_id, amount_minor \
            FROM daily_spending WHERE amount_minor <> 0) \
-         SELECT date || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) \
+         SELECT date || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS more \
          UNION ALL \
-         SELECT date || ' counted ' || amount_minor FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)",
+         SELECT date || ' counted ' || amount_minor FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more",
     ),
     (
         "a budget's period is not the sum of what counts",
@@ -120,7 +120,7 @@ pub(crate) async fn recount(data_dir: &Path) -> Recount {
     let db = store.reads();
     let mut differences = Vec::new();
     for (what, check) in CHECKS {
-        for row in texts(db, check).await {
+        for row in texts(db, &spoken_by(db, check)).await {
             differences.push(format!("{what}: {row}"));
         }
     }
@@ -132,13 +132,45 @@ pub(crate) async fn recount(data_dir: &Path) -> Recount {
     }
 }
 
+/// The checks are written for SQLite; PostgreSQL has other words for the same.
+fn spoken_by(db: &impl ConnectionTrait, check: &str) -> String {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return check.to_owned();
+    }
+    [
+        ("hex(id)", "replace(id::text, '-', '')"),
+        ("hex(t.id)", "replace(t.id::text, '-', '')"),
+        (
+            "substr(date, 1, 7) || '-01'",
+            "date_trunc('month', date)::date",
+        ),
+        (
+            "zeroblob(16)",
+            "'00000000-0000-0000-0000-000000000000'::uuid",
+        ),
+        (
+            "json_extract(e.envelope, '$.data.transactionId')",
+            "(e.envelope::jsonb #>> '{data,transactionId}')",
+        ),
+        (
+            "json_extract(envelope, '$.data.transactionId')",
+            "(envelope::jsonb #>> '{data,transactionId}')",
+        ),
+    ]
+    .iter()
+    .fold(check.to_owned(), |check, (sqlite, postgres)| {
+        check.replace(sqlite, postgres)
+    })
+}
+
 /// Waits until every reader has come to the end of the log. Fails after ten seconds.
 pub(crate) async fn settled(data_dir: &Path) {
     let store = open(data_dir).await;
     let behind = "SELECT COUNT(*) FROM (VALUES ('relay'), ('bus.high_watermark'), ('consumer.projector'), \
            ('consumer.notifier')) AS reader \
-         WHERE COALESCE((SELECT position FROM log_cursors WHERE name = reader.column1), 0) \
-           < COALESCE((SELECT MAX(position) FROM event_log), 0)";
+         WHERE EXISTS (SELECT 1 FROM event_log LEFT JOIN log_cursors ON log_cursors.name = reader.column1 \
+           WHERE log_cursors.name IS NULL \
+           OR (event_log.xid, event_log.position) > (log_cursors.xid, log_cursors.position))";
     let deadline = Instant::now() + Duration::from_secs(10);
     while number(store.reads(), behind).await > 0 {
         assert!(

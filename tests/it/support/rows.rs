@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
 use super::World;
 
@@ -13,10 +13,22 @@ const MOVES_BY_ITSELF: [&str; 3] = ["log_cursors", "inbox", "seaql_migrations"];
 #[derive(Debug)]
 pub(crate) struct Rows(DatabaseConnection);
 
+/// The names of all tables.
+pub(crate) fn tables(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
+        _ => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    }
+}
+
 impl Rows {
     pub(crate) async fn of(world: &World) -> Self {
         let file = world.data_dir.path().join("wealth.db");
-        let url = format!("sqlite:{}?mode=ro", file.display());
+        let url = if super::stack::on_postgres() {
+            super::config(world.data_dir.path(), &[]).database_url()
+        } else {
+            format!("sqlite:{}?mode=ro", file.display())
+        };
         Self(Database::connect(url).await.expect("it opens"))
     }
 
@@ -42,20 +54,25 @@ impl Rows {
     /// Every row of every table, as text.
     pub(crate) async fn all(&self) -> BTreeMap<String, Vec<String>> {
         let mut all = BTreeMap::new();
-        let tables = self
-            .texts(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-            )
-            .await;
+        let backend = self.0.get_database_backend();
+        let tables = self.texts(tables(backend)).await;
         assert!(tables.len() > 10, "{tables:?}");
         for table in tables {
             if MOVES_BY_ITSELF.contains(&table.as_str()) {
                 continue;
             }
-            let columns =
-                format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')");
-            let columns = self.texts(&columns).await.join(" || ',' || ");
-            let rows = self.texts(&format!("SELECT {columns} FROM {table}")).await;
+            let row = match backend {
+                DbBackend::Postgres => format!("{table}::text"),
+                _ => {
+                    let columns = format!(
+                        "SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')"
+                    );
+                    self.texts(&columns).await.join(" || ',' || ")
+                }
+            };
+            let mut rows = self.texts(&format!("SELECT {row} FROM {table}")).await;
+            // PostgreSQL gives rows in no order that stays.
+            rows.sort();
             all.insert(table, rows);
         }
         all

@@ -1,3 +1,5 @@
+//! How the hot reads are answered: each walks an index from where it begins.
+
 use chrono::NaiveDate;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use wealth_companion::domain::money::Currency;

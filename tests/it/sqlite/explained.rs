@@ -1,3 +1,5 @@
+//! A connection that asks how each statement is answered.
+
 use std::sync::Mutex;
 
 use sea_orm::prelude::async_trait::async_trait;
