@@ -1,5 +1,8 @@
 //! The command line: roles to run, and what operators and developers do by hand.
 
+/// The schema of the database.
+mod migrate;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -10,12 +13,14 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use migrate::MigrateCommand;
+
 use crate::app::{App, Role};
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, LoadArgs, Loaded, LogFormat};
 use crate::demo::{self, DemoOptions};
-use crate::store::Store;
 use crate::store::audit::Audit;
+use crate::store::{Store, schema};
 use crate::telemetry;
 
 /// The backend of Wealth Companion: an HTTP API, a projector that keeps sums and watches budgets, and
@@ -33,6 +38,7 @@ use crate::telemetry;
         wealth-companion --set http.public_addr=127.0.0.1:9000\n  \
         wealth-companion config show                   every setting and where it comes from\n  \
         wealth-companion demo                          play a household's year against a running server\n  \
+        wealth-companion migrate status                which migrations the database has\n  \
         wealth-companion verify                        recount the books and compare"
 )]
 pub struct Cli {
@@ -91,6 +97,11 @@ enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Bring the schema of the database up to date, take it back, or show how far it is
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
     /// Check or show the settings
     Config {
         #[command(subcommand)]
@@ -126,6 +137,9 @@ impl Cli {
             None => serve(self.settings.load()?.config, &roles(&self.roles)),
             Some(Command::Demo { url, pace_ms }) => play_demo(url, pace_ms),
             Some(Command::Verify { repair }) => verify(&self.settings.load()?.config, repair),
+            Some(Command::Migrate { command }) => {
+                migrate::run(&command, &self.settings.load()?.config)
+            }
             Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }
@@ -209,6 +223,11 @@ fn play_demo(url: String, pace_ms: u64) -> anyhow::Result<ExitCode> {
 fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
     let report = on_runtime(async {
         let (store, _writer) = Store::open_existing(config).await.context("database.url")?;
+        let pending = schema::pending(&store).await.context("database.url")?;
+        anyhow::ensure!(
+            pending.is_empty(),
+            "the schema is behind this release: run `wealth-companion migrate up`"
+        );
         let mut progress = Progress::on_terminal();
         let audit = Audit::new(&store);
         let report = audit

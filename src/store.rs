@@ -7,6 +7,8 @@
 
 /// Alerts of the notifier, and the cursor of the live streams.
 pub mod alerts;
+/// A booking in one statement.
+pub mod at_once;
 /// Recounts what is kept, and repairs it.
 pub mod audit;
 /// Budgets and their standing in a period.
@@ -78,6 +80,7 @@ pub struct Store {
     reads: Connection,
     writes: Writes,
     signals: Arc<Signals>,
+    known: at_once::Known,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +111,7 @@ impl Store {
                 reads: Connection::Postgres(reads),
                 writes: Writes::Postgres { pool, relayed },
                 signals,
+                known: at_once::Known::new(),
             };
             return Ok((store, None));
         }
@@ -118,6 +122,7 @@ impl Store {
             reads: Connection::Sqlite(reads),
             writes: Writes::Sqlite(writer),
             signals,
+            known: at_once::Known::new(),
         };
         Ok((store, Some(task)))
     }

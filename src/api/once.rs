@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Api;
 use super::books::X_LOG_POSITION;
 use crate::http::{Problem, etag};
+use crate::store::at_once::{self, KeptAnswer, Prepared};
 use crate::store::event_log::{self, LogPosition};
 use crate::store::idempotency::{self, KeyedRequest};
 use crate::store::{Conflict, StoreError, Tx};
@@ -99,8 +100,32 @@ pub struct Created<V> {
 struct Answer {
     location: String,
     version: i64,
-    position: String,
     body: String,
+    /// Last, so that a statement can put it in.
+    position: String,
+}
+
+impl Answer {
+    fn new<V: Serialize>(created: &Created<V>, position: String) -> Result<Self, StoreError> {
+        Ok(Self {
+            location: created.location.clone(),
+            version: created.version,
+            body: serde_json::to_string(&created.view).map_err(StoreError::defect)?,
+            position,
+        })
+    }
+
+    /// As it is saved, around the position.
+    fn around_position(&self, request: KeyedRequest) -> Result<KeptAnswer, StoreError> {
+        const TAIL: &str = "\"}";
+        let mut head = serde_json::to_string(self).map_err(StoreError::defect)?;
+        head.truncate(head.len() - TAIL.len());
+        Ok(KeptAnswer {
+            request,
+            head,
+            tail: TAIL.to_owned(),
+        })
+    }
 }
 
 /// Runs the unit of work, or gives the answer that it gave before: 201.
@@ -120,10 +145,64 @@ where
     U: FnOnce(Tx) -> F + Send + 'static,
 {
     let request = key.for_body(body);
-    let _running = request
-        .as_ref()
+    let _running = begin(api, user_id, request.as_ref())?;
+    create_keyed(api, user_id, request, unit).await
+}
+
+/// The same for a booking, in one statement where that can be.
+///
+/// # Errors
+/// As [`create`].
+pub(super) async fn book<V, F, U>(
+    api: &Api,
+    user_id: Uuid,
+    key: IdempotencyKey,
+    body: &[u8],
+    ready: Option<(Prepared, Created<V>)>,
+    unit: U,
+) -> Result<HttpResponse, Problem>
+where
+    V: Serialize + Send,
+    F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
+    U: FnOnce(Tx) -> F + Send + 'static,
+{
+    let request = key.for_body(body);
+    let _running = begin(api, user_id, request.as_ref())?;
+    if let Some((booking, created)) = ready {
+        let mut answer = Answer::new(&created, String::new())?;
+        let kept = request
+            .clone()
+            .map(|request| answer.around_position(request))
+            .transpose()?;
+        if let Some(position) = at_once::book(&api.store, &booking, kept.as_ref()).await? {
+            answer.position = position.to_string();
+            return Ok(respond(answer, false));
+        }
+    }
+    create_keyed(api, user_id, request, unit).await
+}
+
+fn begin<'a>(
+    api: &'a Api,
+    user_id: Uuid,
+    request: Option<&KeyedRequest>,
+) -> Result<Option<Running<'a>>, Problem> {
+    request
         .map(|request| api.in_flight.begin(user_id, request))
-        .transpose()?;
+        .transpose()
+}
+
+async fn create_keyed<V, F, U>(
+    api: &Api,
+    user_id: Uuid,
+    request: Option<KeyedRequest>,
+    unit: U,
+) -> Result<HttpResponse, Problem>
+where
+    V: Serialize + Send,
+    F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
+    U: FnOnce(Tx) -> F + Send + 'static,
+{
     let now = api.clock.now();
     let asked = request.clone();
     let written = api
@@ -139,12 +218,7 @@ where
                 Some(position) => position,
                 None => event_log::place_of_silence(&tx, user_id).await?,
             };
-            let answer = Answer {
-                location: created.location,
-                version: created.version,
-                position: position.to_string(),
-                body: serde_json::to_string(&created.view).map_err(StoreError::defect)?,
-            };
+            let answer = Answer::new(&created, position.to_string())?;
             let answer = serde_json::to_vec(&answer).map_err(StoreError::defect)?;
             if let Some(request) = request {
                 idempotency::save(&tx, user_id, request, answer.clone(), now).await?;

@@ -3,6 +3,11 @@
 //! One task of each replica tails the alerts and gives each to the streams of its user; a stream
 //! that comes back with `Last-Event-ID` reads what it missed from the database first. It does not
 //! matter which replica handled the event: all tail the same table.
+//!
+//! A user's alerts are numbered in the order of their commits, those of different users are not, on
+//! PostgreSQL. So the tail only says of whom there is news; what it is, is read by the user's own
+//! place. News that was committed behind the tail is found when all places are looked at, every
+//! `streams.poll_ms`.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -31,6 +36,8 @@ use crate::telemetry::metrics::names;
 const BEHIND_MAX: usize = 64;
 /// Alerts that are read at a time.
 const BATCH: u64 = 200;
+/// Users who are looked at in one query.
+const USERS_MAX: usize = 500;
 /// What the client should wait before it connects again, in milliseconds.
 const RECONNECT_MS: u32 = 2_000;
 
@@ -43,10 +50,18 @@ pub struct StreamHub {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// The last alert that was given out.
+    /// The last news that was seen, of anybody.
     tail: i64,
     next_id: u64,
-    by_user: HashMap<Uuid, Vec<Place>>,
+    by_user: HashMap<Uuid, Listening>,
+}
+
+/// The streams of a user.
+#[derive(Debug)]
+struct Listening {
+    /// The last alert of the user that was given out.
+    last: i64,
+    places: Vec<Place>,
 }
 
 /// Where a stream gets its alerts from.
@@ -80,22 +95,47 @@ impl StreamHub {
         Ok(())
     }
 
-    /// Gives the next alerts to their streams; gives how many there were.
+    /// Gives the next alerts to their streams; gives of how many there was news.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn tick(&self, store: &Store) -> Result<usize, StoreError> {
         let after = self.open().tail;
-        let alerts = alerts::tail_of_all_users(store.reads(), after, BATCH).await?;
-        let count = alerts.len();
-        let mut open = self.open();
-        for alert in alerts {
-            open.tail = alert.seq;
-            if !alert.historic {
-                open.give(&Arc::new(alert));
-            }
+        let news = alerts::news_of_all_users(store.reads(), after, BATCH).await?;
+        let count = news.len();
+        let mut users: Vec<Uuid> = news.iter().map(|(_, user_id)| *user_id).collect();
+        users.sort_unstable();
+        users.dedup();
+        self.give_to(store, users).await?;
+        if let Some((last, _)) = news.last() {
+            self.open().tail = *last;
         }
         Ok(count)
+    }
+
+    /// Looks at everybody who listens, for what was committed behind the tail.
+    async fn sweep(&self, store: &Store) -> Result<(), StoreError> {
+        let users = self.open().by_user.keys().copied().collect();
+        self.give_to(store, users).await
+    }
+
+    /// Gives these users what is new of theirs.
+    async fn give_to(&self, store: &Store, users: Vec<Uuid>) -> Result<(), StoreError> {
+        for users in users.chunks(USERS_MAX) {
+            loop {
+                let places = self.open().places_of(users);
+                let alerts = alerts::after(store.reads(), &places, BATCH).await?;
+                let count = alerts.len() as u64;
+                let mut open = self.open();
+                for alert in alerts {
+                    open.give(&Arc::new(alert));
+                }
+                if count < BATCH {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Tails the alerts until draining begins.
@@ -108,9 +148,15 @@ impl StreamHub {
         draining: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut alerted = store.signals().alerted();
+        let mut swept = Instant::now();
         while !draining.is_cancelled() {
             alerted.mark_unchanged();
-            match self.tick(&store).await {
+            let mut step = self.tick(&store).await;
+            if store.reads().is_server() && swept.elapsed() >= self.config.poll {
+                step = step.and(self.sweep(&store).await.map(|()| 0));
+                swept = Instant::now();
+            }
+            match step {
                 Ok(0) => {
                     tokio::select! {
                         () = draining.cancelled() => {}
@@ -127,34 +173,46 @@ impl StreamHub {
         Ok(())
     }
 
-    fn subscribe(self: &Arc<Self>, user_id: Uuid) -> Result<Subscription, Problem> {
+    /// A place from which alerts after `tail` are given; those that came in the meantime are the
+    /// stream's own to read.
+    fn subscribe(self: &Arc<Self>, user_id: Uuid, tail: i64) -> Result<Subscription, Problem> {
         let mut open = self.open();
-        let tail = open.tail;
         let id = open.next_id;
-        let streams = open.by_user.entry(user_id).or_default();
-        if streams.len() >= self.config.per_user_max {
+        let listening = open.by_user.entry(user_id).or_insert_with(|| Listening {
+            last: tail,
+            places: Vec::new(),
+        });
+        if listening.places.len() >= self.config.per_user_max {
             let detail = format!("at most {} open streams", self.config.per_user_max);
             return Err(Problem::too_many(detail, 10));
         }
         let (sender, alerts) = mpsc::channel(BEHIND_MAX);
-        streams.push(Place { id, alerts: sender });
+        listening.places.push(Place { id, alerts: sender });
         open.next_id += 1;
         metrics::gauge!(names::STREAMS_OPEN).increment(1.0);
         Ok(Subscription {
             hub: Arc::clone(self),
             user_id,
             id,
-            tail,
             alerts,
         })
     }
 }
 
 impl Open {
+    /// Where those of the users are who listen.
+    fn places_of(&self, users: &[Uuid]) -> Vec<(Uuid, i64)> {
+        let listens = |user_id: &Uuid| Some((*user_id, self.by_user.get(user_id)?.last));
+        users.iter().filter_map(listens).collect()
+    }
+
     /// A stream that is too far behind is let go: its sender is dropped, and it ends.
     fn give(&mut self, alert: &Arc<Alert>) {
-        if let Some(streams) = self.by_user.get_mut(&alert.user_id) {
-            streams.retain(|place| place.alerts.try_send(Arc::clone(alert)).is_ok());
+        if let Some(listening) = self.by_user.get_mut(&alert.user_id) {
+            listening.last = listening.last.max(alert.seq);
+            listening
+                .places
+                .retain(|place| place.alerts.try_send(Arc::clone(alert)).is_ok());
         }
     }
 }
@@ -164,16 +222,15 @@ struct Subscription {
     hub: Arc<StreamHub>,
     user_id: Uuid,
     id: u64,
-    tail: i64,
     alerts: mpsc::Receiver<Arc<Alert>>,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut open = self.hub.open();
-        if let Some(streams) = open.by_user.get_mut(&self.user_id) {
-            streams.retain(|place| place.id != self.id);
-            if streams.is_empty() {
+        if let Some(listening) = open.by_user.get_mut(&self.user_id) {
+            listening.places.retain(|place| place.id != self.id);
+            if listening.places.is_empty() {
                 open.by_user.remove(&self.user_id);
             }
         }
@@ -200,13 +257,18 @@ pub(super) async fn follow(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let resume = last_event_id(&request)?;
-    let subscription = api.streams.subscribe(session.user_id())?;
+    let user_id = session.user_id();
+    let last = match resume {
+        Some(last) => last,
+        None => alerts::end_of(api.store.reads(), user_id).await?,
+    };
+    let subscription = api.streams.subscribe(user_id, last)?;
     let left = (session.expires_at - api.clock.now())
         .to_std()
         .unwrap_or(Duration::ZERO);
     let live = Live {
-        last: resume.unwrap_or(subscription.tail),
-        behind: resume.is_some(),
+        last,
+        behind: true,
         subscription,
         api: api.into_inner(),
         ready: VecDeque::from([format!("retry: {RECONNECT_MS}\n: connected\n\n")]),

@@ -17,6 +17,8 @@ use crate::domain::transaction::TransactionType;
 use crate::http::cursor;
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query, RequestContext};
+use crate::store::at_once;
+use crate::store::event_log::LogPosition;
 use crate::store::transactions::{self, Act, Amendment, Draft, Filter, Transaction};
 
 /// The list that cursors name.
@@ -293,16 +295,25 @@ pub(super) async fn create(
         .value
         .check(period::today(act.now, session.user.time_zone))?;
     let id = api.ids.v7(act.now);
-    once::create(&api, act.user_id, key, &body.bytes, move |tx| async move {
+    let ready = at_once::prepare(&api.store, act, id, &draft).await?;
+    let ready = ready.map(|booking| {
+        let created = created(&booking.transaction, None);
+        (booking, created)
+    });
+    let unit = move |tx| async move {
         let (transaction, position) = transactions::book(&tx, act, id, draft).await?;
-        Ok(Created {
-            location: format!("/v1/transactions/{id}"),
-            version: transaction.version,
-            view: TransactionView::from(&transaction),
-            position,
-        })
-    })
-    .await
+        Ok(created(&transaction, position))
+    };
+    once::book(&api, act.user_id, key, &body.bytes, ready, unit).await
+}
+
+fn created(transaction: &Transaction, position: Option<LogPosition>) -> Created<TransactionView> {
+    Created {
+        location: format!("/v1/transactions/{}", transaction.id),
+        version: transaction.version,
+        view: TransactionView::from(transaction),
+        position,
+    }
 }
 
 /// List your bookings.

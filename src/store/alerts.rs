@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+    Value,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::entities::alerts;
-use super::sql::{execute, one, rows};
+use super::sql::{all, execute, one, rows, statement};
 use super::{Page, PageRequest, Signal, StoreError, Tx};
 
 /// An alert.
@@ -223,22 +224,56 @@ pub async fn to_stream(
     rows.into_iter().map(Alert::try_from).collect()
 }
 
-/// The next alerts of everybody after a place, across users: for the one tail of all streams.
+/// Of whom there are alerts after a place, with their own places, across users: for the one tail of
+/// all streams. On PostgreSQL one may be committed later, behind this tail.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn tail_of_all_users(
+pub async fn news_of_all_users(
     db: &impl ConnectionTrait,
     after: i64,
     limit: u64,
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
+    let text = "SELECT seq, user_id FROM alerts WHERE seq > $1 ORDER BY seq LIMIT $2";
+    let limit = i64::try_from(limit).map_err(StoreError::defect)?;
+    let rows = all(db, text, [after.into(), limit.into()]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
+}
+
+/// Alerts to be streamed to these users, each after the user's own place; oldest first. A user's
+/// alerts are numbered in the order of their commits: whoever writes them holds the user.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn after(
+    db: &impl ConnectionTrait,
+    places: &[(Uuid, i64)],
+    limit: u64,
 ) -> Result<Vec<Alert>, StoreError> {
-    let rows = alerts::Entity::find()
-        .filter(alerts::Column::Seq.gt(after))
-        .order_by_asc(alerts::Column::Seq)
-        .limit(limit)
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut values: Vec<Value> = places
+        .iter()
+        .flat_map(|(user_id, after)| [(*user_id).into(), (*after).into()])
+        .collect();
+    values.push(false.into());
+    values.push(i64::try_from(limit).map_err(StoreError::defect)?.into());
+    let text = format!(
+        "SELECT alerts.* FROM (VALUES {}) AS place \
+         JOIN alerts ON alerts.user_id = place.column1 AND alerts.seq > place.column2 \
+         WHERE alerts.historic = ${} ORDER BY alerts.seq LIMIT ${}",
+        rows(2, places.len()),
+        values.len() - 1,
+        values.len()
+    );
+    let found = alerts::Entity::find()
+        .from_raw_sql(statement(db, text, values))
         .all(db)
         .await?;
-    rows.into_iter().map(Alert::try_from).collect()
+    found.into_iter().map(Alert::try_from).collect()
 }
 
 /// The place of the newest alert of anybody.
@@ -246,7 +281,19 @@ pub async fn tail_of_all_users(
 /// # Errors
 /// The database cannot be read.
 pub async fn end(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
-    let row = one(db, "SELECT MAX(seq) FROM alerts", []).await?;
+    last(one(db, "SELECT MAX(seq) FROM alerts", []).await?.as_ref())
+}
+
+/// The place of the user's newest alert.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn end_of(db: &impl ConnectionTrait, user_id: Uuid) -> Result<i64, StoreError> {
+    let text = "SELECT MAX(seq) FROM alerts WHERE user_id = $1";
+    last(one(db, text, [user_id.into()]).await?.as_ref())
+}
+
+fn last(row: Option<&QueryResult>) -> Result<i64, StoreError> {
     let seq: Option<i64> = row
         .map(|row| row.try_get_by_index(0))
         .transpose()?

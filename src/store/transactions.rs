@@ -54,7 +54,7 @@ pub struct Transaction {
 
 impl Transaction {
     /// What it moves the wallet's balance by, in minor units.
-    fn signed_minor(&self) -> i64 {
+    pub(super) fn signed_minor(&self) -> i64 {
         self.transaction_type.signed(self.amount.minor())
     }
 
@@ -107,21 +107,25 @@ pub struct Act {
 }
 
 impl Act {
-    async fn say(
-        &self,
-        tx: &Tx,
-        subject: Uuid,
-        data: impl Into<EventData>,
-    ) -> Result<Option<LogPosition>, StoreError> {
-        let event = Event::new(
+    /// What is said of it.
+    pub(super) fn event(&self, subject: Uuid, data: impl Into<EventData>) -> Event {
+        Event::new(
             self.event_id,
             Source::Api,
             subject,
             self.now,
             self.cause,
             data,
-        );
-        event_log::append(tx, &[event]).await
+        )
+    }
+
+    async fn say(
+        &self,
+        tx: &Tx,
+        subject: Uuid,
+        data: impl Into<EventData>,
+    ) -> Result<Option<LogPosition>, StoreError> {
+        event_log::append(tx, &[self.event(subject, data)]).await
     }
 }
 
@@ -158,7 +162,28 @@ pub async fn book(
 ) -> Result<(Transaction, Option<LogPosition>), StoreError> {
     let currency = wallets::currency_for_booking(tx, act.user_id, draft.wallet_id).await?;
     let category = categories::name_for_booking(tx, act.user_id, draft.category_id).await?;
-    let transaction = Transaction {
+    let transaction = drafted(act, id, draft, currency)?;
+    insert(tx, act.user_id, &transaction).await?;
+    wallets::move_balance(
+        tx,
+        act.user_id,
+        transaction.wallet_id,
+        transaction.signed_minor(),
+    )
+    .await?;
+    let created = created(&act, &transaction, category);
+    let position = act.say(tx, id, created).await?;
+    Ok((transaction, position))
+}
+
+/// The booking that a draft makes, in the wallet's currency.
+pub(super) fn drafted(
+    act: Act,
+    id: Uuid,
+    draft: Draft,
+    currency: Currency,
+) -> Result<Transaction, StoreError> {
+    Ok(Transaction {
         id,
         wallet_id: draft.wallet_id,
         transaction_type: draft.transaction_type,
@@ -171,20 +196,20 @@ pub async fn book(
         version: 1,
         created_at: act.now,
         updated_at: act.now,
-    };
-    insert(tx, act.user_id, &transaction).await?;
-    wallets::move_balance(
-        tx,
-        act.user_id,
-        transaction.wallet_id,
-        transaction.signed_minor(),
-    )
-    .await?;
-    let created = TransactionCreated {
-        transaction_id: id,
+    })
+}
+
+/// What is said of a new booking.
+pub(super) fn created(
+    act: &Act,
+    transaction: &Transaction,
+    category: Option<String>,
+) -> TransactionCreated {
+    TransactionCreated {
+        transaction_id: transaction.id,
         user_id: act.user_id,
         amount: transaction.amount.into(),
-        currency,
+        currency: transaction.amount.currency(),
         transaction_type: transaction.transaction_type,
         category,
         category_id: transaction.category_id,
@@ -193,9 +218,7 @@ pub async fn book(
         date: transaction.date,
         timestamp: act.now,
         version: transaction.version,
-    };
-    let position = act.say(tx, id, created).await?;
-    Ok((transaction, position))
+    }
 }
 
 fn read_amount(text: &AmountText, currency: Currency) -> Result<Money, StoreError> {

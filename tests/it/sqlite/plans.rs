@@ -147,8 +147,14 @@ async fn alerts_and_the_log_are_read_from_where_a_reader_is() {
         .await
         .expect("alerts");
     db.assert_walks_indexes("what a stream has missed", false);
-    alerts::tail_of_all_users(&db, 0, 10).await.expect("alerts");
+    alerts::news_of_all_users(&db, 0, 10).await.expect("alerts");
     db.assert_walks_indexes("the tail of the alerts", false);
+    alerts::after(&db, &[(ada.user_id, 0)], 10)
+        .await
+        .expect("alerts");
+    db.assert_walks_indexes("what is new for some users", true);
+    alerts::end_of(&db, ada.user_id).await.expect("the end");
+    db.assert_walks_indexes("the end of somebody's alerts", false);
     alerts::end(&db).await.expect("the end");
     db.assert_walks_indexes("the end of the alerts", false);
     for up_to in [None, Some("1000".parse().expect("a position"))] {

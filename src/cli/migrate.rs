@@ -1,0 +1,112 @@
+//! `migrate`: the schema of the database.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+
+use super::{on_runtime, print};
+use crate::config::Config;
+use crate::store::schema::Schema;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MigrateCommand {
+    /// Bring the schema up to date, all or nothing
+    ///
+    /// Of two who do so at once, one waits for the other. Run it before a new release serves: the
+    /// roles of a PostgreSQL database wait until it was; an SQLite file is migrated at the start.
+    Up,
+    /// Take back the newest migrations, with the data that only they had room for
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        steps: u32,
+        /// Do it; without this it only says what would go
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show which migrations the database has
+    ///
+    /// Exit code 0: all; 1: some are pending.
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(command: &MigrateCommand, config: &Config) -> anyhow::Result<ExitCode> {
+    on_runtime(async {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
+        let key = match &config.database.direct_url {
+            Some(_) => "database.direct_url",
+            None => "database.url",
+        };
+        let schema = Schema::open(config).await.context(key)?;
+        match command {
+            MigrateCommand::Up => up(&schema).await,
+            MigrateCommand::Down { steps, yes } => down(&schema, *steps, *yes).await,
+            MigrateCommand::Status { json } => status(&schema, *json).await,
+        }
+    })
+}
+
+async fn up(schema: &Schema) -> anyhow::Result<ExitCode> {
+    let applied = schema.up().await?;
+    let mut text: String = applied
+        .iter()
+        .map(|name| format!("up    {name}\n"))
+        .collect();
+    if applied.is_empty() {
+        text.push_str("the schema is up to date\n");
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn down(schema: &Schema, count: u32, yes: bool) -> anyhow::Result<ExitCode> {
+    if !yes {
+        let steps = schema.steps().await?;
+        let applied = steps.iter().rev().filter(|step| step.applied);
+        let count = usize::try_from(count)?;
+        let mut text: String = applied
+            .take(count)
+            .map(|step| format!("would go down  {}\n", step.name))
+            .collect();
+        text.push_str("their data would be lost: add --yes to do it\n");
+        print(&text)?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let gone = schema.down(count).await?;
+    let text: String = gone.iter().map(|name| format!("down  {name}\n")).collect();
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(schema: &Schema, json: bool) -> anyhow::Result<ExitCode> {
+    let steps = schema.steps().await?;
+    let pending = steps.iter().filter(|step| !step.applied).count();
+    let mut text = String::new();
+    if json {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|step| serde_json::json!({"name": step.name, "applied": step.applied}))
+            .collect();
+        let status = serde_json::json!({"pending": pending, "migrations": steps});
+        writeln!(text, "{status:#}")?;
+    } else {
+        for step in &steps {
+            let state = if step.applied { "up" } else { "pending" };
+            writeln!(text, "{state:<8}{}", step.name)?;
+        }
+        writeln!(text, "{pending} pending")?;
+    }
+    print(&text)?;
+    Ok(if pending == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
