@@ -15,7 +15,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test lint fmt fmt-check clippy deny doc advisories schemas build bench docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -31,6 +31,27 @@ run: ## Start everything in one process, API on 127.0.0.1:8080 (ARGS="--config F
 demo: ## Play a story against a server that runs already (URL=http://127.0.0.1:8080)
 	@sh .ci/need cargo cc
 	$(CARGO) run --locked --profile $(PROFILE) -- demo --url $(URL) $(ARGS)
+
+##@ The real parts (PostgreSQL, Redis, Kafka, sidecars): docs/stack.md
+stack: ## Install what is missing, start private instances in .stack/ (first time builds daprd: minutes)
+	@sh .ci/need python3
+	@python3 tools/stack.py start $(ARGS)
+
+stack-status: ## Show what runs (ARGS=--json)
+	@sh .ci/need python3
+	@python3 tools/stack.py status $(ARGS)
+
+stack-logs: ## Show what the parts said last (ARGS="kafka -f")
+	@sh .ci/need python3
+	@python3 tools/stack.py logs $(ARGS)
+
+stack-stop: ## Stop them (ARGS=--wipe forgets the data as well)
+	@sh .ci/need python3
+	@python3 tools/stack.py stop $(ARGS)
+
+run-stack: build ## Start the three roles as three processes on them, each with its sidecar
+	@sh .ci/need python3
+	@python3 tools/stack.py run --binary "$(binary)" $(ARGS)
 
 ##@ Change it
 test: ## Run all tests (ARGS="-- some_name" runs some of them)
