@@ -244,7 +244,7 @@ async fn the_notifier_buries_what_it_cannot_tell_anybody() {
     let ada = chain.household("ada").await;
     chain.budget(ada, 10_000).await;
     chain.spend(ada, "85.00", "2026-02-10").await;
-    chain.relay.tick().await.expect("the relay");
+    chain.publish().await;
     chain.projector_bus.tick().await.expect("the projector");
     let log = chain.log().await;
     let booked = Chain::deliveries(&log[..1]).remove(0);

@@ -24,6 +24,7 @@ mod me;
 mod once;
 mod openapi;
 mod pipeline;
+mod postgres;
 mod redelivery;
 mod registering;
 mod schema;

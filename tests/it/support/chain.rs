@@ -31,6 +31,8 @@ use wealth_companion::store::users::{self, User};
 use wealth_companion::store::wallets::{self, Wallet};
 use wealth_companion::telemetry::trace::TraceContext;
 
+use super::{Stack, stack};
+
 /// The parts of the chain, stepped by hand, on a clock that stands still.
 pub(crate) struct Chain {
     pub(crate) store: Store,
@@ -94,6 +96,22 @@ impl Chain {
         }
     }
 
+    /// An empty database on PostgreSQL, whatever the other stories run on.
+    pub(crate) async fn on_postgres(set: &[(&str, &str)]) -> Self {
+        let url = Stack::get().database_url(&stack::fresh_database());
+        Self::at(&url, set).await
+    }
+
+    /// A database of a server.
+    pub(crate) async fn at(url: &str, set: &[(&str, &str)]) -> Self {
+        let mut all = vec![
+            ("database.url", url),
+            ("auth.jwt_secret_key", stack::SIGNING_KEY),
+        ];
+        all.extend(set);
+        Self::on(TempDir::new().expect("a folder"), &all, 1).await
+    }
+
     /// The consumers forget what they have handled; the inbox does not.
     pub(crate) fn forget(&mut self) {
         let parts = (self.store.clone(), self.clock.clone(), self.ids.clone());
@@ -106,25 +124,36 @@ impl Chain {
             let moved = self.relay.tick().await.expect("the relay")
                 + self.projector_bus.tick().await.expect("the projector")
                 + self.notifier_bus.tick().await.expect("the notifier");
-            if moved == 0 && !self.is_held_back().await {
+            if moved == 0 && !self.is_behind().await {
                 return;
             }
         }
     }
 
-    /// Whether a transaction of somebody else's holds back what the relay may read.
-    async fn is_held_back(&self) -> bool {
+    /// Whether the relay has not read to the end: on PostgreSQL, a transaction of somebody else's holds
+    /// back what it may read.
+    async fn is_behind(&self) -> bool {
         let reads = self.store.reads();
         let relayed = event_log::cursor(reads, Cursor::Relay).await;
         let found = event_log::read_after(reads, relayed.expect("a cursor"), None, 1).await;
-        found.expect("the log").more_to_come
+        let found = found.expect("the log");
+        found.more_to_come || !found.entries.is_empty()
+    }
+
+    /// Steps the relay until everything is published.
+    pub(crate) async fn publish(&self) {
+        while self.relay.tick().await.expect("the relay") > 0 || self.is_behind().await {}
     }
 
     /// Everything in the log.
     pub(crate) async fn log(&self) -> Vec<LogEntry> {
+        self.log_after(LogPosition::default()).await
+    }
+
+    /// Everything in the log after a place.
+    pub(crate) async fn log_after(&self, place: LogPosition) -> Vec<LogEntry> {
         loop {
-            let all = LogPosition::default();
-            let found = event_log::read_after(self.store.reads(), all, None, 10_000).await;
+            let found = event_log::read_after(self.store.reads(), place, None, 10_000).await;
             let found = found.expect("the log");
             if !found.more_to_come {
                 return found.entries;
@@ -221,16 +250,7 @@ impl Chain {
         amount: &str,
         date: &str,
     ) -> Transaction {
-        let draft = Draft {
-            wallet_id: household.wallet_id,
-            transaction_type: TransactionType::Expense,
-            amount: AmountText::Text(amount.to_owned()),
-            date: day(date),
-            category_id: Some(household.category_id),
-            description: None,
-            payee: None,
-            notes: None,
-        };
+        let draft = expense(household, amount, day(date));
         let (act, id) = (self.act(household), self.ids.v7(self.clock.now()));
         self.store
             .write(move |tx| async move { transactions::book(&tx, act, id, draft).await })
@@ -261,6 +281,20 @@ impl Chain {
             .await
             .expect("a budget");
         id
+    }
+}
+
+/// An expense in the household's category.
+pub(crate) fn expense(household: Household, amount: &str, date: NaiveDate) -> Draft {
+    Draft {
+        wallet_id: household.wallet_id,
+        transaction_type: TransactionType::Expense,
+        amount: AmountText::Text(amount.to_owned()),
+        date,
+        category_id: Some(household.category_id),
+        description: None,
+        payee: None,
+        notes: None,
     }
 }
 

@@ -116,7 +116,11 @@ const CHECKS: &[(&str, &str)] = &[
 
 /// Counts the books in a folder anew. All events should have been handled.
 pub(crate) async fn recount(data_dir: &Path) -> Recount {
-    let store = open(data_dir).await;
+    recount_of(&open(data_dir).await).await
+}
+
+/// Counts the books in a database anew.
+pub(crate) async fn recount_of(store: &Store) -> Recount {
     let db = store.reads();
     let mut differences = Vec::new();
     for (what, check) in CHECKS {
@@ -165,7 +169,11 @@ fn spoken_by(db: &impl ConnectionTrait, check: &str) -> String {
 
 /// Waits until every reader has come to the end of the log. Fails after ten seconds.
 pub(crate) async fn settled(data_dir: &Path) {
-    let store = open(data_dir).await;
+    settled_in(&open(data_dir).await).await;
+}
+
+/// The same of a database.
+pub(crate) async fn settled_in(store: &Store) {
     let behind = "SELECT COUNT(*) FROM (VALUES ('relay'), ('bus.high_watermark'), ('consumer.projector'), \
            ('consumer.notifier')) AS reader \
          WHERE EXISTS (SELECT 1 FROM event_log LEFT JOIN log_cursors ON log_cursors.name = reader.column1 \

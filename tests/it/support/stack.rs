@@ -115,7 +115,8 @@ fn named(number: u32) -> String {
 fn template() -> &'static str {
     static TEMPLATE: OnceLock<String> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
-        drop_leftovers();
+        // Nobody waits for it: what is left at the end is removed next time.
+        std::thread::spawn(drop_leftovers);
         let name = empty_database();
         let config = config_of(&name);
         blocking(async move {

@@ -1,0 +1,8 @@
+//! What only PostgreSQL does: many writers, places in the log that are committed late, poolers, TLS.
+//! Run in the one run of the stories that is not on PostgreSQL itself.
+
+mod booking;
+mod connections;
+mod log;
+mod migrating;
+mod proxy;

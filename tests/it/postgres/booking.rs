@@ -1,0 +1,158 @@
+//! A booking is one round trip, and what is unusual takes the longer way.
+
+use uuid::Uuid;
+use wealth_companion::store::at_once::{self, KeptAnswer};
+use wealth_companion::store::event_log::LogPosition;
+use wealth_companion::store::idempotency::{self, KeyedRequest};
+use wealth_companion::store::transactions::Draft;
+use wealth_companion::store::{StoreError, categories};
+
+use super::proxy::Proxy;
+use crate::support::chain::{Household, day, expense};
+use crate::support::recount::number;
+use crate::support::{Chain, recount, stack};
+
+async fn book(
+    chain: &Chain,
+    who: Household,
+    draft: &Draft,
+    key: Option<&str>,
+) -> Result<Option<LogPosition>, StoreError> {
+    let (act, id) = (chain.act(who), chain.ids.v7(chain.clock.now()));
+    let Some(ready) = at_once::prepare(&chain.store, act, id, draft).await? else {
+        return Ok(None);
+    };
+    let kept = key.map(|key| KeptAnswer {
+        request: KeyedRequest {
+            key: key.to_owned(),
+            request_hash: [7; 32],
+        },
+        head: "{\"position\":\"".to_owned(),
+        tail: "\"}".to_owned(),
+    });
+    at_once::book(&chain.store, &ready, kept.as_ref()).await
+}
+
+#[tokio::test]
+async fn a_booking_is_one_round_trip() {
+    let proxy = Proxy::start().await;
+    let url = proxy.database_url(&stack::fresh_database());
+    let chain = Chain::at(
+        &url,
+        &[
+            ("bus.kind", "kafka"),
+            ("database.write_connections_max", "1"),
+        ],
+    )
+    .await;
+    let ada = chain.household("ada").await;
+    let draft = expense(ada, "1.00", day("2026-02-10"));
+    // The first of each reads what is to be known, and prepares the statement.
+    for key in [None, Some("first")] {
+        book(&chain, ada, &draft, key)
+            .await
+            .expect("booked")
+            .expect("at once");
+    }
+    for key in [None, Some("second"), None, Some("third")] {
+        let before = proxy.round_trips();
+        book(&chain, ada, &draft, key)
+            .await
+            .expect("booked")
+            .expect("at once");
+        assert_eq!(proxy.round_trips() - before, 1, "{key:?}");
+    }
+    assert_eq!(
+        number(chain.store.reads(), "SELECT COUNT(*) FROM outbox").await,
+        6
+    );
+    assert_eq!(
+        number(chain.store.reads(), "SELECT COUNT(*) FROM event_log").await,
+        6
+    );
+    assert_eq!(
+        number(chain.store.reads(), "SELECT COUNT(*) FROM transactions").await,
+        6
+    );
+    let balance = "SELECT balance_minor FROM wallets";
+    assert_eq!(number(chain.store.reads(), balance).await, 100_000 - 600);
+}
+
+#[tokio::test]
+async fn the_answer_that_is_kept_tells_the_place() {
+    let chain = Chain::on_postgres(&[]).await;
+    let ada = chain.household("ada").await;
+    let draft = expense(ada, "1.00", day("2026-02-10"));
+    let place = book(&chain, ada, &draft, Some("key"))
+        .await
+        .expect("booked")
+        .expect("at once");
+    let request = KeyedRequest {
+        key: "key".to_owned(),
+        request_hash: [7; 32],
+    };
+    let kept = idempotency::find(chain.store.reads(), ada.user_id, &request).await;
+    let kept = String::from_utf8(kept.expect("read").expect("kept")).expect("UTF-8");
+    assert_eq!(kept, format!("{{\"position\":\"{place}\"}}"));
+
+    // A key that was used writes nothing.
+    assert_eq!(
+        book(&chain, ada, &draft, Some("key")).await.expect("read"),
+        None
+    );
+    assert_eq!(
+        number(chain.store.reads(), "SELECT COUNT(*) FROM transactions").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_is_unusual_writes_nothing_and_takes_the_longer_way() {
+    let chain = Chain::on_postgres(&[]).await;
+    let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
+    let draft = expense(ada, "1.00", day("2026-02-10"));
+    book(&chain, ada, &draft, None)
+        .await
+        .expect("booked")
+        .expect("at once");
+
+    // The category has another name by now: the event must not tell the old one.
+    let now = chain.clock.now();
+    let change = categories::CategoryChange {
+        name: Some("Food".to_owned()),
+        parent_id: None,
+        color: None,
+        icon: None,
+    };
+    chain
+        .store
+        .write(move |tx| async move {
+            categories::change(&tx, ada.user_id, ada.category_id, None, change, now).await
+        })
+        .await
+        .expect("renamed");
+    assert_eq!(book(&chain, ada, &draft, None).await.expect("read"), None);
+    book(&chain, ada, &draft, None)
+        .await
+        .expect("booked")
+        .expect("at once, with the new name");
+    let log = chain.log().await;
+    assert!(log[0].envelope.contains("\"Groceries\"") && log[1].envelope.contains("\"Food\""));
+
+    // A wallet or a category of somebody else, or of nobody; an amount that the currency does not have.
+    let of_bob = expense(bob, "1.00", day("2026-02-10"));
+    let mut nobodys = draft.clone();
+    nobodys.wallet_id = Uuid::nil();
+    let mut foreign_category = draft.clone();
+    foreign_category.category_id = Some(bob.category_id);
+    let too_fine = expense(ada, "1.001", day("2026-02-10"));
+    for draft in [of_bob, nobodys, foreign_category, too_fine] {
+        assert_eq!(book(&chain, ada, &draft, None).await.expect("read"), None);
+    }
+    assert_eq!(
+        number(chain.store.reads(), "SELECT COUNT(*) FROM transactions").await,
+        2
+    );
+    chain.settle().await;
+    recount::recount_of(&chain.store).await.agrees();
+}

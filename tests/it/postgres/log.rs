@@ -1,0 +1,133 @@
+//! The log under many writers: nothing that is committed late is passed over.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use wealth_companion::store::event_log::{self, LogPosition};
+use wealth_companion::store::{Store, StoreError, outbox, transactions};
+
+use crate::support::Chain;
+use crate::support::chain::{Household, day, expense};
+use crate::support::recount::number;
+
+/// Books in a transaction that stays open until it is told to end.
+fn book_slowly(
+    chain: &Chain,
+    who: Household,
+    amount: &'static str,
+) -> (
+    oneshot::Receiver<()>,
+    oneshot::Sender<()>,
+    tokio::task::JoinHandle<Result<(), StoreError>>,
+) {
+    let (said_written, written) = oneshot::channel();
+    let (end, told_to_end) = oneshot::channel::<()>();
+    let (store, act, id) = (
+        chain.store.clone(),
+        chain.act(who),
+        chain.ids.v7(chain.clock.now()),
+    );
+    let draft = expense(who, amount, day("2026-02-10"));
+    let writing = tokio::spawn(async move {
+        store
+            .write(move |tx| async move {
+                transactions::book(&tx, act, id, draft).await?;
+                let _ = said_written.send(());
+                let _ = told_to_end.await;
+                Ok(())
+            })
+            .await
+    });
+    (written, end, writing)
+}
+
+async fn places(store: &Store, after: LogPosition) -> (Vec<LogPosition>, bool) {
+    let found = event_log::read_after(store.reads(), after, None, 100)
+        .await
+        .expect("the log");
+    let places = found.entries.iter().map(|entry| entry.position).collect();
+    (places, found.more_to_come)
+}
+
+#[tokio::test]
+async fn what_is_committed_late_is_not_passed_over() {
+    let chain = Chain::on_postgres(&[]).await;
+    let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
+    // Ada's event has the earlier place, and is committed after Bob's.
+    let (written, end, writing) = book_slowly(&chain, ada, "1.00");
+    written.await.expect("written");
+    chain.spend(bob, "2.00", "2026-02-10").await;
+    let (seen, more) = places(&chain.store, LogPosition::default()).await;
+    assert_eq!(
+        (seen, more),
+        (Vec::new(), true),
+        "Bob's event must wait for Ada's"
+    );
+    assert_eq!(chain.relay.tick().await.expect("the relay"), 0);
+
+    end.send(()).expect("it waits");
+    writing.await.expect("no panic").expect("committed");
+    let all = chain.log().await;
+    assert_eq!(all.len(), 2);
+    assert!(all[0].position < all[1].position);
+    assert_eq!(all[0].user_id, ada.user_id);
+    chain.settle().await;
+    let heard = "SELECT COUNT(*) FROM inbox WHERE consumer = 'projector'";
+    assert_eq!(number(chain.store.reads(), heard).await, 2);
+}
+
+#[tokio::test]
+async fn what_is_undone_leaves_a_gap_that_holds_nobody_up() {
+    let chain = Chain::on_postgres(&[]).await;
+    let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
+    let (written, _end, writing) = book_slowly(&chain, ada, "1.00");
+    written.await.expect("written");
+    chain.spend(bob, "2.00", "2026-02-10").await;
+    writing.abort();
+    let log = chain.log().await;
+    assert_eq!(log.len(), 1);
+    assert_eq!(log[0].user_id, bob.user_id);
+}
+
+#[tokio::test]
+async fn the_outbox_does_not_wait_for_an_old_transaction() {
+    let chain = Chain::on_postgres(&[("bus.kind", "kafka")]).await;
+    let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
+    let (written, end, writing) = book_slowly(&chain, ada, "1.00");
+    written.await.expect("written");
+    chain.spend(bob, "2.00", "2026-02-10").await;
+    let claim = outbox::claim(&chain.store, 100).await.expect("the outbox");
+    let claim = claim.expect("Bob's event");
+    assert_eq!(claim.entries.len(), 1);
+    assert_eq!(claim.entries[0].user_id, bob.user_id);
+
+    // What one publisher has taken, another does not get.
+    assert!(
+        outbox::claim(&chain.store, 100)
+            .await
+            .expect("the outbox")
+            .is_none()
+    );
+    end.send(()).expect("it waits");
+    writing.await.expect("no panic").expect("committed");
+    let late = outbox::claim(&chain.store, 100)
+        .await
+        .expect("the outbox")
+        .expect("Ada's event");
+    assert_eq!(late.entries[0].user_id, ada.user_id);
+
+    // A publisher that dies gives back; one that could not publish some of it, too.
+    let given_back: Vec<LogPosition> = late.entries.iter().map(|entry| entry.position).collect();
+    late.settle(&given_back).await.expect("settled");
+    drop(claim);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let again = outbox::claim(&chain.store, 100).await.expect("the outbox");
+        if again.as_ref().is_some_and(|again| again.entries.len() == 2) {
+            again.expect("both").settle(&[]).await.expect("settled");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{again:?}");
+    }
+    assert_eq!(outbox::depth(&chain.store, 10).await.expect("a depth"), 0);
+}
