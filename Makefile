@@ -10,6 +10,10 @@ ARGS     =
 # Bookings for `make real-input`.
 CSV      =
 
+# What the tests need of the stack, and the stories that bring their own database.
+test_parts = postgres,pgbouncer,redis,kafka,daprd
+own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: operator:: layering:: schema::
+
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
 binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-companion)
 
@@ -54,9 +58,11 @@ run-stack: build ## Start the three roles as three processes on them, each with 
 	@python3 tools/stack.py run --binary "$(binary)" $(ARGS)
 
 ##@ Change it
-test: ## Run all tests (ARGS="-- some_name" runs some of them)
-	@sh .ci/need cargo cc
+test: ## Run all tests, on SQLite and on PostgreSQL (ARGS="-- some_name" runs some of them)
+	@sh .ci/need cargo cc python3
+	@python3 tools/stack.py start --only $(test_parts)
 	$(CARGO) test --workspace --locked $(ARGS)
+	WEALTH_TEST_DATABASE=postgres $(CARGO) test --locked --test it $(or $(ARGS),--) $(addprefix --skip ,$(own_parts))
 
 lint: fmt-check deny clippy doc ## Check format, dependencies, lints and documentation
 

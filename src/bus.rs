@@ -96,7 +96,7 @@ pub struct PublishError {
 impl PublishError {
     /// Nothing of the batch was published.
     #[must_use]
-    pub fn of_all(batch: &[LogEntry], reason: impl ToString) -> Self {
+    pub fn of_all(batch: &[LogEntry], reason: &impl ToString) -> Self {
         Self {
             reason: reason.to_string(),
             unpublished: batch.iter().map(|entry| entry.position).collect(),

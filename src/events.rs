@@ -13,4 +13,4 @@ pub mod schema;
 
 pub use amount::Amount;
 pub use catalogue::{EventData, EventType};
-pub use envelope::{Cause, Event, EventError, Source};
+pub use envelope::{Cause, Event, EventError, LOG_POSITION, Source, with_log_position};

@@ -78,10 +78,12 @@ impl Consumer {
         for (index, delivery) in deliveries.into_iter().enumerate() {
             match self.read(&delivery) {
                 Ok(event) => {
+                    let told = event.log_position.as_deref();
+                    let told = told.and_then(|place| place.parse().ok());
                     let heard = Heard {
                         event,
                         payload: delivery.payload,
-                        position: delivery.position,
+                        position: delivery.position.or(told),
                     };
                     read.push((index, heard));
                 }

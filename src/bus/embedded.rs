@@ -45,7 +45,7 @@ impl Publisher for EmbeddedPublisher {
                     event_log::advance(&tx, Cursor::HighWatermark, last, now).await
                 })
                 .await
-                .map_err(|error| PublishError::of_all(batch, error))
+                .map_err(|error| PublishError::of_all(batch, &error))
         }
         .boxed()
     }

@@ -62,6 +62,21 @@ pub struct Event {
     pub cause: Cause,
     /// What is said.
     pub data: EventData,
+    /// Its place in the publisher's log, an opaque word, where the bus carries it.
+    pub log_position: Option<String>,
+}
+
+/// The extension attribute of an event's place in the publisher's log.
+pub const LOG_POSITION: &str = "logposition";
+
+/// An envelope with the event's place in the log, as it goes to a bus outside of the database: the
+/// place is known only after the envelope was written.
+#[must_use]
+pub fn with_log_position(envelope: &str, place: &impl std::fmt::Display) -> String {
+    match envelope.trim_end().strip_suffix('}') {
+        Some(open) => format!("{open},\"{LOG_POSITION}\":\"{place}\"}}"),
+        None => envelope.to_owned(),
+    }
 }
 
 /// Why bytes from the bus are not an event of ours. None of these passes by trying again.
@@ -105,6 +120,7 @@ impl Event {
             time,
             cause,
             data: data.into(),
+            log_position: None,
         }
     }
 
@@ -174,6 +190,7 @@ impl Event {
                 .and_then(|text| TraceContext::parse(&text))
                 .ok_or(EventError::Attribute("traceparent"))?,
         };
+        let log_position = text_extension(&event, LOG_POSITION);
         let source = event.source().clone();
         let data = EventData::from_value(event_type, json_data(event)?)
             .map_err(|error| EventError::Data(error.to_string()))?;
@@ -184,6 +201,7 @@ impl Event {
             time,
             cause,
             data,
+            log_position,
         })
     }
 }

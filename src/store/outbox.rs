@@ -12,11 +12,12 @@ use super::event_log::{LogEntry, LogPosition};
 use super::postgres::PostgresTransaction;
 use super::sql::{all, execute, one, rows};
 use super::{Store, StoreError, Tx, Writes};
+use crate::events::with_log_position;
 
 /// Events taken to be published. Dropped, they are back in the outbox.
 #[derive(Debug)]
 pub struct Claim {
-    /// The events, in the order in which they were written.
+    /// The events, in the order in which they were written; each envelope tells its place in the log.
     pub entries: Vec<LogEntry>,
     open: PostgresTransaction,
 }
@@ -57,10 +58,13 @@ pub async fn claim(store: &Store, limit: u32) -> Result<Option<Claim>, StoreErro
     let db = Transaction::Postgres(open.clone());
     let found = all(&db, text, [i64::from(limit).into()]).await?;
     drop(db);
-    let entries: Vec<LogEntry> = found
+    let mut entries = found
         .iter()
         .map(LogEntry::of)
-        .collect::<Result<_, DbErr>>()?;
+        .collect::<Result<Vec<_>, DbErr>>()?;
+    for entry in &mut entries {
+        entry.envelope = with_log_position(&entry.envelope, &entry.position);
+    }
     if entries.is_empty() {
         // Rows of a user who has left are gone with this.
         open.commit().await?;

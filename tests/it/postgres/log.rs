@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use wealth_companion::events::Event;
 use wealth_companion::store::event_log::{self, LogPosition};
 use wealth_companion::store::{Store, StoreError, outbox, transactions};
 
@@ -100,6 +101,9 @@ async fn the_outbox_does_not_wait_for_an_old_transaction() {
     let claim = claim.expect("Bob's event");
     assert_eq!(claim.entries.len(), 1);
     assert_eq!(claim.entries[0].user_id, bob.user_id);
+    let told = Event::parse(claim.entries[0].envelope.as_bytes()).expect("an event");
+    let place = claim.entries[0].position.to_string();
+    assert_eq!(told.log_position, Some(place), "its place goes with it");
 
     // What one publisher has taken, another does not get.
     assert!(
