@@ -19,7 +19,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-projector docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -105,6 +105,12 @@ bench: ## Measure the API under load beside the raw disk (needs wrk; ARGS="--sec
 	@command -v wrk >/dev/null || { echo "missing: wrk (apt-get install wrk)" >&2; exit 1; }
 	$(CARGO) build --locked --release
 	python3 tools/bench.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
+
+bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL (needs `make stack`)
+	@sh .ci/need cargo cc python3
+	@python3 tools/stack.py start --only postgres
+	$(CARGO) bench --locked --bench projector -- \
+		"$$(eval "$$(python3 tools/stack.py env)" && echo "$$WEALTH__DATABASE__DIRECT_URL")"
 
 docs-run: build ## Run every command of the documentation beside a server on the default ports
 	@sh .ci/need python3

@@ -1,0 +1,234 @@
+//! How many bookings the projector handles in a second on PostgreSQL, beside the least that the
+//! database could do for them: the same rows, written by one statement a batch.
+//!
+//! `make bench-projector`; it needs the parts of `make stack`. Prints medians and their ratio.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use sea_orm::{ConnectionTrait, Statement};
+use uuid::Uuid;
+use wealth_companion::bus::{Handler, Heard};
+use wealth_companion::clock::{Clock, Ids};
+use wealth_companion::config::{Config, LoadArgs};
+use wealth_companion::domain::money::{Currency, Money};
+use wealth_companion::domain::transaction::TransactionType;
+use wealth_companion::events::catalogue::TransactionCreated;
+use wealth_companion::events::{Cause, Event, Source};
+use wealth_companion::projector::Projector;
+use wealth_companion::store::schema::Schema;
+use wealth_companion::store::Store;
+use wealth_companion::store::users::{self, User};
+use wealth_companion::telemetry::trace::TraceContext;
+
+/// Users whose events are mixed, and the days and categories that they book on.
+const USERS: usize = 200;
+const DAYS: u64 = 28;
+const CATEGORIES: usize = 10;
+/// Batches that are measured, after some that are not.
+const BATCHES: usize = 60;
+const WARM_UP: usize = 10;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = std::env::args().nth(1).filter(|arg| arg.starts_with("postgres"));
+    let Some(server) = server else {
+        println!("projector: skipped; `make bench-projector` gives it the server's URL");
+        return Ok(());
+    };
+    for size in [1, 20, 200, 1_000] {
+        let bench = Bench::begin(&server, &format!("bench_projector_{size}")).await?;
+        let ours = bench.ours(size).await?;
+        let raw = bench.raw(size).await?;
+        let rate = |took: Duration| size as u128 * 1_000_000_000 / took.as_nanos().max(1);
+        println!(
+            "batches of {size:>4}: projector {:>7}/s, raw {:>7}/s, ratio {}.{:02}",
+            rate(ours),
+            rate(raw),
+            rate(ours) / rate(raw).max(1),
+            rate(ours) * 100 / rate(raw).max(1) % 100
+        );
+        bench.end(&server).await?;
+    }
+    Ok(())
+}
+
+struct Bench {
+    name: String,
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    users: Vec<Uuid>,
+    categories: Vec<Uuid>,
+}
+
+impl Bench {
+    async fn begin(server: &str, name: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        psql(server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
+        psql(server, &format!("CREATE DATABASE {name}"))?;
+        let config = config(server, name)?;
+        Schema::open(&config).await?.up().await?;
+        let (store, _) = Store::open(&config).await?;
+        let (clock, ids) = (Clock::system(), Ids::seeded(1));
+        let now = clock.now();
+        let users: Vec<Uuid> = (0..USERS).map(|_| ids.v7(now)).collect();
+        let categories = (0..CATEGORIES).map(|_| ids.v4()).collect();
+        for (number, id) in users.iter().enumerate() {
+            let user = User {
+                id: *id,
+                email: format!("{number}@example.com"),
+                name: None,
+                currency: usd(),
+                time_zone: chrono_tz::UTC,
+                version: 1,
+                created_at: now,
+                updated_at: now,
+            };
+            let made = store.write(move |tx| async move {
+                users::create(&tx, &user, String::new()).await
+            });
+            made.await?;
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            store,
+            clock,
+            ids,
+            users,
+            categories,
+        })
+    }
+
+    async fn end(self, server: &str) -> Result<(), Box<dyn std::error::Error>> {
+        psql(server, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))
+    }
+
+    /// A batch of new bookings of many users.
+    fn batch(&self, size: usize, round: usize) -> Vec<Event> {
+        let now = self.clock.now();
+        (0..size).map(|index| self.event(round * size + index, now)).collect()
+    }
+
+    fn event(&self, number: usize, now: DateTime<Utc>) -> Event {
+        let first = NaiveDate::from_ymd_opt(2026, 2, 1).unwrap_or_default();
+        let day = first + Days::new(number as u64 % DAYS);
+        let user_id = self.users[number * 7 % USERS];
+        let transaction_id = self.ids.v7(now);
+        let data = TransactionCreated {
+            transaction_id,
+            user_id,
+            amount: Money::new(1_000 + i64::try_from(number % 100).unwrap_or(0), usd()).into(),
+            currency: usd(),
+            transaction_type: TransactionType::Expense,
+            category: Some("Groceries".to_owned()),
+            category_id: Some(self.categories[number % CATEGORIES]),
+            description: None,
+            wallet_id: user_id,
+            date: day,
+            timestamp: now,
+            version: 1,
+        };
+        let cause = Cause {
+            correlation_id: self.ids.v4(),
+            causation_id: None,
+            trace: TraceContext {
+                trace_id: self.ids.trace_id(),
+                span_id: self.ids.span_id(),
+                sampled: false,
+            },
+        };
+        Event::new(self.ids.v4(), Source::Api, transaction_id, now, cause, data)
+    }
+
+    /// The median time of a batch by the projector, reading the envelopes included.
+    async fn ours(&self, size: usize) -> Result<Duration, Box<dyn std::error::Error>> {
+        let projector = Projector::new(self.store.clone(), self.clock.clone(), self.ids.clone());
+        let mut took = Vec::with_capacity(BATCHES);
+        for round in 0..WARM_UP + BATCHES {
+            let envelopes: Vec<String> = self
+                .batch(size, round)
+                .iter()
+                .map(Event::to_json)
+                .collect::<Result<_, _>>()?;
+            let begun = Instant::now();
+            let heard = envelopes.into_iter().map(|envelope| {
+                Ok(Heard {
+                    event: Event::parse(envelope.as_bytes())?,
+                    payload: envelope.into_bytes(),
+                    position: None,
+                })
+            });
+            let heard: Arc<[Heard]> = heard.collect::<Result<_, Box<dyn std::error::Error>>>()?;
+            projector.handle(heard).await?;
+            took.push(begun.elapsed());
+        }
+        Ok(median(took.split_off(WARM_UP)))
+    }
+
+    /// The median time of the same rows in one statement a batch.
+    async fn raw(&self, size: usize) -> Result<Duration, Box<dyn std::error::Error>> {
+        let text = "WITH batch AS (SELECT * FROM jsonb_to_recordset($1::jsonb) \
+               AS e(id uuid, user_id uuid, wallet_id uuid, category_id uuid, day date, minor bigint)), \
+             seen AS (INSERT INTO inbox (consumer, event_id, handled_at) \
+               SELECT 'raw', id, now() FROM batch ON CONFLICT DO NOTHING), \
+             months AS (INSERT INTO monthly_totals AS kept (user_id, currency, month, type, category_id, wallet_id, \
+               amount_minor, bookings) SELECT user_id, 'EUR', date_trunc('month', day)::date, 'expense', category_id, \
+               wallet_id, sum(minor)::bigint, count(*) FROM batch GROUP BY 1, 2, 3, 4, 5, 6 \
+               ON CONFLICT (user_id, currency, month, type, category_id, wallet_id) DO UPDATE SET \
+               amount_minor = kept.amount_minor + excluded.amount_minor, bookings = kept.bookings + excluded.bookings) \
+             INSERT INTO daily_spending AS kept (user_id, currency, date, category_id, amount_minor) \
+               SELECT user_id, 'EUR', day, category_id, sum(minor)::bigint FROM batch GROUP BY 1, 2, 3, 4 \
+               ON CONFLICT (user_id, currency, date, category_id) DO UPDATE SET \
+               amount_minor = kept.amount_minor + excluded.amount_minor";
+        let mut took = Vec::with_capacity(BATCHES);
+        for round in 0..WARM_UP + BATCHES {
+            let rows: Vec<serde_json::Value> = (0..size)
+                .map(|index| {
+                    let number = round * size + index;
+                    let user = self.users[number * 7 % USERS];
+                    serde_json::json!({
+                        "id": self.ids.v4(), "user_id": user, "wallet_id": user,
+                        "category_id": self.categories[number % CATEGORIES],
+                        "day": format!("2026-02-{:02}", 1 + number as u64 % DAYS), "minor": 1_000
+                    })
+                })
+                .collect();
+            let rows = serde_json::Value::from(rows).to_string();
+            let db = self.store.reads();
+            let statement =
+                Statement::from_sql_and_values(db.get_database_backend(), text, [rows.into()]);
+            let begun = Instant::now();
+            db.execute_raw(statement).await?;
+            took.push(begun.elapsed());
+        }
+        Ok(median(took.split_off(WARM_UP)))
+    }
+}
+
+fn median(mut of: Vec<Duration>) -> Duration {
+    of.sort_unstable();
+    of[of.len() / 2]
+}
+
+fn usd() -> Currency {
+    Currency::parse("USD").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn config(server: &str, name: &str) -> Result<Config, Box<dyn std::error::Error>> {
+    let (host, _) = server.rsplit_once('/').ok_or("the URL names no database")?;
+    let args = LoadArgs::new()
+        .flag("database.url", format!("{host}/{name}"), "--set")
+        .flag("auth.jwt_secret_key", "k".repeat(32), "--set");
+    Ok(Config::load(&args)?.config)
+}
+
+fn psql(server: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let output = Command::new("psql").args(["-qX", server, "-c", text]).output()?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into())
+    }
+}
