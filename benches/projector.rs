@@ -18,8 +18,8 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::events::catalogue::TransactionCreated;
 use wealth_companion::events::{Cause, Event, Source};
 use wealth_companion::projector::Projector;
-use wealth_companion::store::schema::Schema;
 use wealth_companion::store::Store;
+use wealth_companion::store::schema::Schema;
 use wealth_companion::store::users::{self, User};
 use wealth_companion::telemetry::trace::TraceContext;
 
@@ -33,7 +33,9 @@ const WARM_UP: usize = 10;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = std::env::args().nth(1).filter(|arg| arg.starts_with("postgres"));
+    let server = std::env::args()
+        .nth(1)
+        .filter(|arg| arg.starts_with("postgres"));
     let Some(server) = server else {
         println!("projector: skipped; `make bench-projector` gives it the server's URL");
         return Ok(());
@@ -66,7 +68,10 @@ struct Bench {
 
 impl Bench {
     async fn begin(server: &str, name: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        psql(server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
+        psql(
+            server,
+            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        )?;
         psql(server, &format!("CREATE DATABASE {name}"))?;
         let config = config(server, name)?;
         Schema::open(&config).await?.up().await?;
@@ -86,9 +91,8 @@ impl Bench {
                 created_at: now,
                 updated_at: now,
             };
-            let made = store.write(move |tx| async move {
-                users::create(&tx, &user, String::new()).await
-            });
+            let made = store
+                .write(move |tx| async move { users::create(&tx, &user, String::new()).await });
             made.await?;
         }
         Ok(Self {
@@ -102,13 +106,18 @@ impl Bench {
     }
 
     async fn end(self, server: &str) -> Result<(), Box<dyn std::error::Error>> {
-        psql(server, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))
+        psql(
+            server,
+            &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
+        )
     }
 
     /// A batch of new bookings of many users.
     fn batch(&self, size: usize, round: usize) -> Vec<Event> {
         let now = self.clock.now();
-        (0..size).map(|index| self.event(round * size + index, now)).collect()
+        (0..size)
+            .map(|index| self.event(round * size + index, now))
+            .collect()
     }
 
     fn event(&self, number: usize, now: DateTime<Utc>) -> Event {
@@ -225,7 +234,9 @@ fn config(server: &str, name: &str) -> Result<Config, Box<dyn std::error::Error>
 }
 
 fn psql(server: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let output = Command::new("psql").args(["-qX", server, "-c", text]).output()?;
+    let output = Command::new("psql")
+        .args(["-qX", server, "-c", text])
+        .output()?;
     if output.status.success() {
         Ok(())
     } else {

@@ -18,6 +18,9 @@ use tokio::sync::Mutex;
 use super::StoreError;
 use crate::config::Config;
 
+/// After how long without use a connection is asked whether it lives.
+const RESTED: Duration = Duration::from_millis(500);
+
 /// A pool.
 #[derive(Debug, Clone)]
 pub struct Postgres {
@@ -77,6 +80,15 @@ async fn pool(
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(1_800))
         .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                // One that rested may have died with its server: a busy one would have told.
+                if state.idle_for >= RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(|error| StoreError::Busy(format!("cannot connect: {error}")))?;

@@ -6,3 +6,4 @@ mod connections;
 mod log;
 mod migrating;
 mod proxy;
+mod restarting;

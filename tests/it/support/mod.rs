@@ -5,6 +5,8 @@
 pub(crate) mod chain;
 /// The routes as the server tells of them.
 pub(crate) mod openapi;
+/// Parts of a test's own, to be stopped and killed.
+pub(crate) mod parts;
 /// Somebody who uses the API.
 pub(crate) mod person;
 /// The real binary in a process of its own.
@@ -20,6 +22,7 @@ pub(crate) mod world;
 
 pub(crate) use chain::Chain;
 pub(crate) use openapi::{Document, Operation, Things};
+pub(crate) use parts::Parts;
 pub(crate) use person::{Answer, Person};
 pub(crate) use process::Process;
 pub(crate) use recount::{recount, settled};

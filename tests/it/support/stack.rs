@@ -10,7 +10,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::Value;
-use wealth_companion::config::Config;
 use wealth_companion::store::schema::Schema;
 
 /// A key that signs the tokens of tests.
@@ -20,20 +19,21 @@ pub(crate) const SIGNING_KEY: &str = "only-for-tests-0123456789abcdef-0123456789
 pub(crate) struct Stack(Value);
 
 impl Stack {
-    /// The running parts. Fails where there are none.
+    /// The running parts that all tests share. Fails where there are none.
     pub(crate) fn get() -> &'static Self {
         static STACK: OnceLock<Stack> = OnceLock::new();
-        STACK.get_or_init(|| {
-            let file = folder().join("stack.json");
-            let text = std::fs::read_to_string(&file);
-            let text = text.unwrap_or_else(|error| {
-                panic!(
-                    "run `make stack`: this test needs its parts ({}: {error})",
-                    file.display()
-                )
-            });
-            Self(serde_json::from_str(&text).expect("JSON"))
-        })
+        STACK.get_or_init(|| Self::of(&folder()))
+    }
+
+    /// The parts that are described in a folder.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let file = folder.join("stack.json");
+        let text = std::fs::read_to_string(&file);
+        let text = text.unwrap_or_else(|error| {
+            let file = file.display();
+            panic!("run `make stack`: this test needs its parts ({file}: {error})")
+        });
+        Self(serde_json::from_str(&text).expect("JSON"))
     }
 
     /// A text of the description, by its path, `/kafka/brokers` for example.
@@ -118,19 +118,19 @@ fn template() -> &'static str {
         // Nobody waits for it: what is left at the end is removed next time.
         std::thread::spawn(drop_leftovers);
         let name = empty_database();
-        let config = config_of(&name);
-        blocking(async move {
-            let schema = Schema::open(&config).await.expect("it opens");
-            schema.up().await.expect("migrated");
-        });
+        migrate(&Stack::get().database_url(&name));
         name
     })
 }
 
-/// The configuration of a database on the server, and nothing else.
-fn config_of(name: &str) -> Config {
-    let url = Stack::get().database_url(name);
-    super::config_with(&[("database.url", &url), ("auth.jwt_secret_key", SIGNING_KEY)])
+/// Migrates the database of this URL.
+pub(crate) fn migrate(url: &str) {
+    let set = [("database.url", url), ("auth.jwt_secret_key", SIGNING_KEY)];
+    let config = super::config_with(&set);
+    blocking(async move {
+        let schema = Schema::open(&config).await.expect("it opens");
+        schema.up().await.expect("migrated");
+    });
 }
 
 /// Removes the databases of test processes that have ended.
