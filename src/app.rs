@@ -15,12 +15,15 @@ use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
 use crate::api::{self, Api, openapi};
 use crate::bus::consumer::Consumer;
+use crate::bus::dapr::{DaprPublisher, Intake};
 use crate::bus::embedded::{EmbeddedPublisher, EmbeddedSubscription};
 use crate::bus::relay::Relay;
 use crate::bus::{Handler, Publisher};
 use crate::clock::{Clock, Ids};
 use crate::config::{BusKind, Config};
-use crate::events::catalogue;
+use crate::dapr::Sidecar;
+use crate::events::{EventType, catalogue};
+use crate::http::ingress::Ingress;
 use crate::http::internal::{self, Internal};
 use crate::http::request;
 use crate::lifecycle::Lifecycle;
@@ -34,6 +37,10 @@ use crate::telemetry::metrics;
 
 /// How often what nobody needs any more is looked for.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// How long an idle connection of the internal listener stays open: longer than the sidecar keeps
+/// one (90 s), or a delivery could meet one that has just been closed, and come half a second late.
+const INTERNAL_KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// How often to look whether the database was migrated.
 const SCHEMA_POLL: Duration = Duration::from_secs(1);
@@ -52,6 +59,15 @@ pub enum Role {
 impl Role {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Api, Self::Projector, Self::Notifier];
+
+    /// What the role's consumer hears, if it has one.
+    const fn hears(self) -> Option<&'static [EventType]> {
+        match self {
+            Self::Api => None,
+            Self::Projector => Some(catalogue::PROJECTOR_HEARS),
+            Self::Notifier => Some(catalogue::NOTIFIER_HEARS),
+        }
+    }
 }
 
 /// Where the process listens, once it does.
@@ -110,10 +126,16 @@ impl App {
             readiness: lifecycle.readiness(),
             metrics: metrics.clone(),
         };
+        let hears: Vec<&[EventType]> = roles.iter().filter_map(|role| role.hears()).collect();
+        let intake = Arc::new(Intake::new(&hears, lifecycle.draining()));
+        let ingress = match config.bus.kind {
+            BusKind::Dapr => Some(Arc::new(Ingress::new(Arc::clone(&intake), &config))),
+            BusKind::Embedded | BusKind::Kafka => None,
+        };
         serve(
             &lifecycle,
             "internal listener",
-            internal_server(internal, internal_listener)?,
+            internal_server(internal, ingress, internal_listener, &config)?,
             &config,
         );
         let (store, writer) = Store::open(&config).await.context("database.url")?;
@@ -123,6 +145,7 @@ impl App {
             store,
             clock,
             ids,
+            intake,
         };
         if let Some(writer) = writer {
             parts.watch_writer(writer);
@@ -190,6 +213,7 @@ struct Parts {
     store: Store,
     clock: Clock,
     ids: Ids,
+    intake: Arc<Intake>,
 }
 
 impl Parts {
@@ -242,7 +266,7 @@ impl Parts {
     }
 
     fn start_consumer(&self, name: &'static str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
-        let state = State::open(&self.config.state)?;
+        let state = State::open(&self.config)?;
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let consumer = Arc::new(Consumer::new(
             handler,
@@ -258,7 +282,7 @@ impl Parts {
                 self.lifecycle
                     .spawn(name, subscription.run(self.lifecycle.draining()));
             }
-            BusKind::Dapr => anyhow::bail!("bus.kind: this build has no \"dapr\""),
+            BusKind::Dapr => self.intake.add(consumer),
             BusKind::Kafka => anyhow::bail!("bus.kind: this build has no \"kafka\""),
         }
         Ok(())
@@ -270,7 +294,10 @@ impl Parts {
                 self.store.clone(),
                 self.clock.clone(),
             ))),
-            BusKind::Dapr => anyhow::bail!("bus.kind: this build has no \"dapr\""),
+            BusKind::Dapr => {
+                let sidecar = Sidecar::new(&self.config.dapr)?;
+                Ok(Arc::new(DaprPublisher::new(sidecar, &self.config)))
+            }
             BusKind::Kafka => anyhow::bail!("bus.kind: this build has no \"kafka\""),
         }
     }
@@ -353,17 +380,34 @@ fn serve(lifecycle: &Lifecycle, name: &'static str, server: Server, config: &Con
     });
 }
 
-fn internal_server(internal: Internal, listener: TcpListener) -> io::Result<Server> {
+fn internal_server(
+    internal: Internal,
+    ingress: Option<Arc<Ingress>>,
+    listener: TcpListener,
+    config: &Config,
+) -> io::Result<Server> {
     let internal = web::Data::new(internal);
+    // A delivery that is begun is finished.
+    let deadline = match ingress {
+        Some(_) => config.lifecycle.drain_deadline.as_secs().max(1),
+        None => 1,
+    };
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(internal.clone())
             .configure(internal::routes)
+            .configure(|routes| {
+                if let Some(ingress) = &ingress {
+                    ingress.routes(routes);
+                }
+            })
     });
     Ok(server
         .workers(1)
+        .keep_alive(INTERNAL_KEEP_ALIVE)
+        .tcp_nodelay(true)
         .disable_signals()
-        .shutdown_timeout(1)
+        .shutdown_timeout(deadline)
         .listen(listener)?
         .run())
 }
@@ -401,6 +445,8 @@ fn public_server(
         .max_connections((config.http.connections_max / workers).max(1))
         .client_request_timeout(config.http.client_timeout)
         .keep_alive(config.http.keep_alive)
+        // An alert on a stream is a small write that nothing follows.
+        .tcp_nodelay(true)
         // Who closes a stream gives its place back at once, not at the next heartbeat.
         .h1_allow_half_closed(false)
         .shutdown_timeout(deadline_secs)

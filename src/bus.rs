@@ -5,6 +5,8 @@
 
 /// What every consumer does with a delivery, whichever bus brought it.
 pub mod consumer;
+/// Kafka through the Dapr sidecar.
+pub mod dapr;
 /// The bus inside the database.
 pub mod embedded;
 /// From the log to the bus.

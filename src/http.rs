@@ -9,6 +9,8 @@ pub mod checks;
 pub mod cursor;
 /// `ETag` and `If-Match`.
 pub mod etag;
+/// What the Dapr sidecar asks and delivers.
+pub mod ingress;
 /// The internal listener: liveness, readiness, metrics.
 pub mod internal;
 /// Errors as `application/problem+json`.

@@ -17,7 +17,8 @@
 //!
 //! In the order in which modules may use each other: `domain <- events <- {store, state, bus} <-
 //! http <- {api, projector, notifier} <- app`. The leaves `clock`, `config`, `crash`, `lifecycle`,
-//! `telemetry` may be used by anyone. Roles never use each other: they meet only in events.
+//! `telemetry` may be used by anyone; [`dapr`] by those that go through the sidecar. Roles never use
+//! each other: they meet only in events.
 
 // Leaves.
 pub mod clock;
@@ -32,6 +33,7 @@ pub mod events;
 
 // Where it is kept, and how it moves.
 pub mod bus;
+pub mod dapr;
 pub mod state;
 pub mod store;
 

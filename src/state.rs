@@ -1,21 +1,33 @@
 //! Short-lived state that replicas share: which events were handled lately. It only spares work:
 //! the inbox is the truth, and an answer without it is slower and still right.
 
+/// Going on without a store that is away.
+mod absence;
+/// State in the state store of the Dapr sidecar.
+pub mod dapr;
 /// State in the memory of this process.
 pub mod embedded;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::config::{self, StateKind};
+use crate::config::{Config, StateKind};
+use crate::dapr::Sidecar;
+use dapr::DaprState;
 use embedded::EmbeddedState;
+
+/// How long a handled event is remembered: as long as the bus may deliver it again.
+const PROCESSED_TTL: Duration = Duration::from_secs(604_800);
 
 /// The state store of the configuration.
 #[derive(Debug, Clone)]
 pub enum State {
     /// In this process.
     Embedded(EmbeddedState),
+    /// In the state store of the Dapr sidecar.
+    Dapr(DaprState),
 }
 
 impl State {
@@ -23,12 +35,17 @@ impl State {
     ///
     /// # Errors
     /// This build does not have it.
-    pub fn open(config: &config::State) -> anyhow::Result<Self> {
-        match config.kind {
-            StateKind::Embedded => Ok(Self::Embedded(EmbeddedState::new(config.entries_max))),
-            StateKind::Redis | StateKind::Dapr => {
-                anyhow::bail!("state.kind: this build has only \"embedded\"")
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        match config.state.kind {
+            StateKind::Embedded => {
+                let state = EmbeddedState::new(config.state.entries_max);
+                Ok(Self::Embedded(state))
             }
+            StateKind::Dapr => {
+                let sidecar = Sidecar::new(&config.dapr)?;
+                Ok(Self::Dapr(DaprState::new(sidecar, config)))
+            }
+            StateKind::Redis => anyhow::bail!("state.kind: this build has no \"redis\""),
         }
     }
 
@@ -36,6 +53,7 @@ impl State {
     pub async fn processed(&self, consumer: &'static str, event_ids: &[Uuid]) -> HashSet<Uuid> {
         match self {
             Self::Embedded(state) => state.processed(consumer, event_ids),
+            Self::Dapr(state) => state.processed(consumer, event_ids).await,
         }
     }
 
@@ -43,6 +61,7 @@ impl State {
     pub async fn mark_processed(&self, consumer: &'static str, event_ids: &[Uuid]) {
         match self {
             Self::Embedded(state) => state.mark_processed(consumer, event_ids),
+            Self::Dapr(state) => state.mark_processed(consumer, event_ids).await,
         }
     }
 }

@@ -111,6 +111,17 @@ pub const PROJECTOR_HEARS: &[EventType] = &[
 /// What the notifier hears.
 pub const NOTIFIER_HEARS: &[EventType] = &[EventType::BudgetExceeded, EventType::InsightGenerated];
 
+impl EventType {
+    /// Whether it comes in numbers: with every booking. The others are rare, and somebody waits.
+    #[must_use]
+    pub const fn is_busy(self) -> bool {
+        matches!(
+            self,
+            Self::TransactionCreated | Self::TransactionUpdated | Self::TransactionDeleted
+        )
+    }
+}
+
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -15,6 +15,9 @@ use crate::telemetry::trace::TraceContext;
 /// The largest envelope that is read, in bytes: 1 MiB, as Kafka's default.
 pub const ENVELOPE_BYTES_MAX: usize = 1 << 20;
 
+/// What an envelope says it is, in a header of its record.
+pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+
 /// Who says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

@@ -1,13 +1,11 @@
 //! State in the memory of this process, bounded by count and by age.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use moka::sync::Cache;
 use uuid::Uuid;
 
-/// How long a handled event is remembered: as long as the bus may deliver it again.
-const PROCESSED_TTL: Duration = Duration::from_secs(604_800);
+use super::PROCESSED_TTL;
 
 /// See [`super::State`].
 #[derive(Debug, Clone)]

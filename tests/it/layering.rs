@@ -12,16 +12,17 @@ const RULES: &[(&str, &[&str])] = &[
     ("crash", LEAVES),
     ("lifecycle", LEAVES),
     ("telemetry", LEAVES),
+    ("dapr", LEAVES),
     ("domain", &[]),
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
-    ("state", &["domain", "events"]),
-    ("bus", &["domain", "events", "state", "store"]),
+    ("state", &["domain", "events", "dapr"]),
+    ("bus", &["domain", "events", "state", "store", "dapr"]),
     ("http", BELOW_HTTP),
     ("api", BELOW_ROLES),
     ("projector", BELOW_ROLES),
     ("notifier", BELOW_ROLES),
-    ("secrets", LEAVES),
+    ("secrets", &["dapr"]),
     (
         "app",
         &[
@@ -31,6 +32,7 @@ const RULES: &[(&str, &[&str])] = &[
             "store",
             "bus",
             "http",
+            "dapr",
             "api",
             "projector",
             "notifier",
@@ -38,13 +40,13 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &[]),
-    ("cli", &["app", "demo", "store"]),
+    ("cli", &["app", "demo", "secrets", "store"]),
     ("main", &["cli"]),
 ];
 
 /// Usable by anyone.
 const LEAVES: &[&str] = &["clock", "config", "crash", "lifecycle", "telemetry"];
-const BELOW_HTTP: &[&str] = &["domain", "events", "state", "store", "bus"];
+const BELOW_HTTP: &[&str] = &["domain", "events", "state", "store", "bus", "dapr"];
 const BELOW_ROLES: &[&str] = &["domain", "events", "state", "store", "bus", "http"];
 
 /// Lines of a file at the most.

@@ -127,6 +127,8 @@ catalogue! {
         STORE_SECONDS, Seconds, ["consumer"], "Time to handle a batch of events";
     CONSUMER_LAG_EVENTS = "wealth_consumer_lag_events",
         Kind::Gauge, Count, ["consumer"], "Events published that the consumer has not handled yet";
+    STATE_FAILURES_TOTAL = "wealth_state_failures_total",
+        Kind::Counter, Count, [], "Calls of the state store that failed: it is away, and spares no work";
     DEAD_LETTERS_TOTAL = "wealth_dead_letters_total",
         Kind::Counter, Count, ["topic"], "Events set aside for a person to look at";
 
