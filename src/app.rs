@@ -17,6 +17,7 @@ use crate::api::{self, Api, openapi};
 use crate::bus::consumer::Consumer;
 use crate::bus::dapr::{DaprPublisher, Intake};
 use crate::bus::embedded::{EmbeddedPublisher, EmbeddedSubscription};
+use crate::bus::kafka::{KafkaPublisher, KafkaSubscription};
 use crate::bus::relay::Relay;
 use crate::bus::{Handler, Publisher};
 use crate::clock::{Clock, Ids};
@@ -283,7 +284,11 @@ impl Parts {
                     .spawn(name, subscription.run(self.lifecycle.draining()));
             }
             BusKind::Dapr => self.intake.add(consumer),
-            BusKind::Kafka => anyhow::bail!("bus.kind: this build has no \"kafka\""),
+            BusKind::Kafka => {
+                let subscription = KafkaSubscription::new(consumer, &self.config)?;
+                self.lifecycle
+                    .spawn(name, subscription.run(self.lifecycle.draining()));
+            }
         }
         Ok(())
     }
@@ -298,7 +303,7 @@ impl Parts {
                 let sidecar = Sidecar::new(&self.config.dapr)?;
                 Ok(Arc::new(DaprPublisher::new(sidecar, &self.config)))
             }
-            BusKind::Kafka => anyhow::bail!("bus.kind: this build has no \"kafka\""),
+            BusKind::Kafka => Ok(Arc::new(KafkaPublisher::new(&self.config)?)),
         }
     }
 

@@ -9,6 +9,8 @@ pub mod consumer;
 pub mod dapr;
 /// The bus inside the database.
 pub mod embedded;
+/// Kafka without a sidecar.
+pub mod kafka;
 /// From the log to the bus.
 pub mod relay;
 

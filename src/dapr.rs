@@ -61,8 +61,9 @@ impl Sidecar {
     pub fn new(config: &config::Dapr) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
         if let Some(token) = &config.api_token {
-            let mut token = HeaderValue::from_str(token.expose_secret())
-                .map_err(|_| anyhow::anyhow!("dapr.api_token: it has characters that no header takes"))?;
+            let mut token = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+                anyhow::anyhow!("dapr.api_token: it has characters that no header takes")
+            })?;
             token.set_sensitive(true);
             headers.insert(TOKEN_HEADER, token);
         }

@@ -34,6 +34,7 @@ pub mod events;
 // Where it is kept, and how it moves.
 pub mod bus;
 pub mod dapr;
+pub mod kafka;
 pub mod state;
 pub mod store;
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Delivery, Handler, Heard, Outcome, Verdict};
 use crate::clock::{Clock, Ids};
-use crate::events::{Event, EventError};
+use crate::events::{Event, EventError, EventType};
 use crate::state::State;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::{Store, StoreError};
@@ -60,6 +60,11 @@ impl Consumer {
             .hears()
             .iter()
             .any(|heard| heard.as_str() == topic)
+    }
+
+    /// The types that it hears.
+    pub fn topics(&self) -> impl Iterator<Item = EventType> {
+        self.handler.hears().iter().copied()
     }
 
     pub(super) fn metrics(&self) -> &ConsumerMetrics {

@@ -111,7 +111,52 @@ pub const PROJECTOR_HEARS: &[EventType] = &[
 /// What the notifier hears.
 pub const NOTIFIER_HEARS: &[EventType] = &[EventType::BudgetExceeded, EventType::InsightGenerated];
 
+/// Every consumer with what it hears.
+pub const CONSUMERS: &[(&str, &[EventType])] =
+    &[(PROJECTOR, PROJECTOR_HEARS), (NOTIFIER, NOTIFIER_HEARS)];
+
+/// What a topic of dead letters is called: this, then the type.
+const DEAD_LETTERS: &str = "dlq.";
+
 impl EventType {
+    /// The name of its topic, where all names begin with this prefix.
+    #[must_use]
+    pub fn topic(self, prefix: &str) -> String {
+        format!("{prefix}{self}")
+    }
+
+    /// The name of the topic of its dead letters, where all names begin with this prefix.
+    #[must_use]
+    pub fn dead_letter_topic(self, prefix: &str) -> String {
+        format!("{prefix}{DEAD_LETTERS}{self}")
+    }
+
+    /// The type whose topic this is.
+    #[must_use]
+    pub fn of_topic(prefix: &str, topic: &str) -> Option<Self> {
+        Self::named(topic.strip_prefix(prefix)?)
+    }
+
+    /// The type whose topic of dead letters this is.
+    #[must_use]
+    pub fn of_dead_letter_topic(prefix: &str, topic: &str) -> Option<Self> {
+        Self::named(topic.strip_prefix(prefix)?.strip_prefix(DEAD_LETTERS)?)
+    }
+
+    /// The consumers that hear it.
+    pub fn heard_by(self) -> impl Iterator<Item = &'static str> {
+        let hear = CONSUMERS
+            .iter()
+            .filter(move |(_, hears)| hears.contains(&self));
+        hear.map(|(name, _)| *name)
+    }
+
+    /// Whether anybody hears it, so that it can be refused.
+    #[must_use]
+    pub fn is_heard(self) -> bool {
+        self.heard_by().next().is_some()
+    }
+
     /// Whether it comes in numbers: with every booking. The others are rare, and somebody waits.
     #[must_use]
     pub const fn is_busy(self) -> bool {
@@ -404,4 +449,42 @@ pub struct AlertSent {
     pub delivered_at: DateTime<Utc>,
     /// What became of it.
     pub status: DeliveryStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_named_after_their_type_and_read_back() {
+        for event_type in EventType::ALL {
+            for prefix in ["", "home-"] {
+                let (topic, letters) = (
+                    event_type.topic(prefix),
+                    event_type.dead_letter_topic(prefix),
+                );
+                assert_eq!(EventType::of_topic(prefix, &topic), Some(*event_type));
+                assert_eq!(EventType::of_topic(prefix, &letters), None);
+                let read = EventType::of_dead_letter_topic(prefix, &letters);
+                assert_eq!(read, Some(*event_type));
+                assert_eq!(EventType::of_dead_letter_topic(prefix, &topic), None);
+            }
+        }
+        assert_eq!(
+            EventType::BudgetExceeded.dead_letter_topic("home-"),
+            "home-dlq.finance.budget.exceeded"
+        );
+        assert_eq!(
+            EventType::of_topic("home-", "finance.budget.exceeded"),
+            None
+        );
+    }
+
+    #[test]
+    fn every_consumer_has_something_to_hear() {
+        let heard: Vec<_> = EventType::TransactionCreated.heard_by().collect();
+        assert_eq!(heard, [PROJECTOR]);
+        assert!(!EventType::AlertSent.is_heard());
+        assert!(CONSUMERS.iter().all(|(_, hears)| !hears.is_empty()));
+    }
 }

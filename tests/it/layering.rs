@@ -17,7 +17,11 @@ const RULES: &[(&str, &[&str])] = &[
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
     ("state", &["domain", "events", "dapr"]),
-    ("bus", &["domain", "events", "state", "store", "dapr"]),
+    ("kafka", &["events"]),
+    (
+        "bus",
+        &["domain", "events", "state", "store", "dapr", "kafka"],
+    ),
     ("http", BELOW_HTTP),
     ("api", BELOW_ROLES),
     ("projector", BELOW_ROLES),

@@ -118,17 +118,26 @@ impl Intake {
         let deliveries: Vec<Delivery> = payloads.iter().map(delivery).collect();
         let name = consumer.name();
         let metrics = consumer.metrics().clone();
-        let work = self.runtime.spawn(async move { consumer.take(deliveries).await });
+        let work = self
+            .runtime
+            .spawn(async move { consumer.take(deliveries).await });
         let error = match work.await {
             Ok(Ok(verdicts)) => {
                 let judged = verdicts.into_iter().zip(payloads);
-                return judged.map(|(verdict, payload)| status(&verdict, payload)).collect();
+                return judged
+                    .map(|(verdict, payload)| status(&verdict, payload))
+                    .collect();
             }
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
         metrics.retried();
-        tracing::warn!(consumer = name, topic = topic.as_str(), error, "will be delivered again");
+        tracing::warn!(
+            consumer = name,
+            topic = topic.as_str(),
+            error,
+            "will be delivered again"
+        );
         vec![Status::Retry; payloads.len()]
     }
 }

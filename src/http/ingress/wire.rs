@@ -173,8 +173,9 @@ mod tests {
     fn busy_topics_come_in_batches_and_rare_ones_at_once() {
         let args = LoadArgs::new().flag("bus.topic_prefix", "p.", "--set");
         let config = Config::load(&args).expect("good settings").config;
-        let asked =
-            |event_type| serde_json::to_value(Subscription::new(event_type, &config)).expect("JSON");
+        let asked = |event_type| {
+            serde_json::to_value(Subscription::new(event_type, &config)).expect("JSON")
+        };
         assert_eq!(
             asked(EventType::TransactionCreated),
             json!({
@@ -197,7 +198,11 @@ mod tests {
         assert_eq!(payload_of_one(body), b"{\"a\":1}\0\xff");
         let empty = br#"{"data_base64":""}"#;
         assert_eq!(payload_of_one(empty), b"");
-        for body in [&br#"{"specversion":"1.0"}"#[..], br#"{"data_base64":"?"}"#, b"x"] {
+        for body in [
+            &br#"{"specversion":"1.0"}"#[..],
+            br#"{"data_base64":"?"}"#,
+            b"x",
+        ] {
             assert_eq!(payload_of_one(body), body);
         }
     }
@@ -211,7 +216,11 @@ mod tests {
         ]}"#;
         let expected = Batch {
             ids: vec!["0".to_owned(), "1".to_owned(), "2".to_owned()],
-            payloads: vec![b"{\"a\":1}".to_vec(), b"{\"a\":1}".to_vec(), b"null".to_vec()],
+            payloads: vec![
+                b"{\"a\":1}".to_vec(),
+                b"{\"a\":1}".to_vec(),
+                b"null".to_vec(),
+            ],
         };
         assert_eq!(batch(body).expect("a batch"), expected);
         assert!(batch(b"[]").is_err());

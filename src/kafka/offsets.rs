@@ -1,0 +1,163 @@
+//! Where partitions begin and end, and how far a group is. Everything here blocks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::{Context, KafkaFault, settings};
+use crate::config;
+
+/// A partition of a topic.
+pub type Partition = (String, i32);
+
+/// How far a group is in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The oldest record that is kept.
+    pub begin: i64,
+    /// Behind the newest record.
+    pub end: i64,
+    /// What the group reads next; none when it has not said so.
+    pub committed: Option<i64>,
+}
+
+impl Standing {
+    /// Records that the group has still to read. Of one that never read, all.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        let next = self.committed.unwrap_or(self.begin).max(self.begin);
+        u64::try_from(self.end - next).unwrap_or(0)
+    }
+}
+
+/// Stands beside a group, and asks about it.
+pub struct Onlooker {
+    consumer: BaseConsumer<Context>,
+    config: config::Kafka,
+}
+
+impl Onlooker {
+    /// Asks about this group.
+    ///
+    /// # Errors
+    /// librdkafka does not want the settings.
+    pub fn new(config: &config::Kafka, group: &str) -> Result<Self, KafkaFault> {
+        let consumer = settings::onlooker(config, group).create_with_context(Context);
+        Ok(Self {
+            consumer: consumer.map_err(|error| KafkaFault::of(config, &error))?,
+            config: config.clone(),
+        })
+    }
+
+    /// The partitions of each topic that there is, of those asked for.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub fn partitions(&self, topics: &[String]) -> Result<BTreeMap<String, i32>, KafkaFault> {
+        let all = self.consumer.fetch_metadata(None, self.config.timeout);
+        let all = all.map_err(|error| KafkaFault::of(&self.config, &error))?;
+        let count = |topic: &rdkafka::metadata::MetadataTopic| {
+            i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)
+        };
+        let wanted = all
+            .topics()
+            .iter()
+            .filter(|topic| topics.iter().any(|wanted| wanted == topic.name()));
+        Ok(wanted
+            .map(|topic| (topic.name().to_owned(), count(topic)))
+            .collect())
+    }
+
+    /// How far the group is in these partitions.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub fn standings(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<BTreeMap<Partition, Standing>, KafkaFault> {
+        standings(&self.consumer, partitions, self.config.timeout)
+            .map_err(|error| KafkaFault::of(&self.config, &error))
+    }
+
+    /// The first records not older than a moment; the end where there are none.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub fn since(
+        &self,
+        partitions: &[Partition],
+        millis: i64,
+    ) -> Result<BTreeMap<Partition, i64>, KafkaFault> {
+        let ends = places(&self.consumer, partitions, Offset::End, self.config.timeout);
+        let found = places(
+            &self.consumer,
+            partitions,
+            Offset::Offset(millis),
+            self.config.timeout,
+        );
+        let fault = |error| KafkaFault::of(&self.config, &error);
+        let (mut ends, found) = (ends.map_err(fault)?, found.map_err(fault)?);
+        ends.extend(found);
+        Ok(ends)
+    }
+}
+
+/// How far the consumer's group is in these partitions.
+pub(crate) fn standings<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[Partition],
+    timeout: Duration,
+) -> KafkaResult<BTreeMap<Partition, Standing>> {
+    if partitions.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let begins = places(consumer, partitions, Offset::Beginning, timeout)?;
+    let ends = places(consumer, partitions, Offset::End, timeout)?;
+    let committed = consumer.committed_offsets(list(partitions, Offset::Invalid)?, timeout)?;
+    let committed = known(&committed)?;
+    let standing = |partition: &Partition| {
+        let standing = Standing {
+            begin: *begins.get(partition)?,
+            end: *ends.get(partition)?,
+            committed: committed.get(partition).copied(),
+        };
+        Some((partition.clone(), standing))
+    };
+    Ok(partitions.iter().filter_map(standing).collect())
+}
+
+/// Asks for offsets of all partitions at once: their beginnings, their ends, or by time, which is
+/// what an offset stands for here.
+fn places<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[Partition],
+    of: Offset,
+    timeout: Duration,
+) -> KafkaResult<BTreeMap<Partition, i64>> {
+    let found = consumer.offsets_for_times(list(partitions, of)?, timeout)?;
+    known(&found)
+}
+
+fn list(partitions: &[Partition], offset: Offset) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, *partition, offset)?;
+    }
+    Ok(list)
+}
+
+/// The partitions whose offsets are numbers.
+fn known(list: &TopicPartitionList) -> KafkaResult<BTreeMap<Partition, i64>> {
+    let mut known = BTreeMap::new();
+    for element in list.elements() {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            known.insert((element.topic().to_owned(), element.partition()), offset);
+        }
+    }
+    Ok(known)
+}
