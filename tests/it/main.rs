@@ -12,6 +12,7 @@ mod budgets;
 mod changes;
 mod command_line;
 mod crashes;
+mod dapr;
 mod dashboards;
 mod dead_letters;
 mod events;

@@ -3,6 +3,8 @@
 
 /// The chain without a server: the steps of relay and consumers are taken by the test.
 pub(crate) mod chain;
+/// The roles apart, each with a sidecar.
+pub(crate) mod cluster;
 /// The routes as the server tells of them.
 pub(crate) mod openapi;
 /// Parts of a test's own, to be stopped and killed.
@@ -15,19 +17,26 @@ pub(crate) mod process;
 pub(crate) mod recount;
 /// Everything that the database holds.
 pub(crate) mod rows;
+/// A real sidecar.
+pub(crate) mod sidecar;
 /// The real parts, and databases on them.
 pub(crate) mod stack;
+/// Topics of Kafka that belong to one test.
+pub(crate) mod topics;
 /// A running server.
 pub(crate) mod world;
 
 pub(crate) use chain::Chain;
+pub(crate) use cluster::Cluster;
 pub(crate) use openapi::{Document, Operation, Things};
 pub(crate) use parts::Parts;
 pub(crate) use person::{Answer, Person};
 pub(crate) use process::Process;
 pub(crate) use recount::{recount, settled};
 pub(crate) use rows::Rows;
+pub(crate) use sidecar::Sidecar;
 pub(crate) use stack::Stack;
+pub(crate) use topics::Topics;
 pub(crate) use world::World;
 
 use wealth_companion::config::{Config, LoadArgs};

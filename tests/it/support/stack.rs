@@ -49,6 +49,17 @@ impl Stack {
         port.unwrap_or_else(|| panic!("run `make stack`: stack.json has no {pointer}"))
     }
 
+    /// The texts of an object of the description, by its path.
+    pub(crate) fn table(&self, pointer: &str) -> HashMap<&str, &str> {
+        let table = self.0.pointer(pointer).and_then(Value::as_object);
+        let table =
+            table.unwrap_or_else(|| panic!("run `make stack`: stack.json has no {pointer}"));
+        let texts = table.iter();
+        texts
+            .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+            .collect()
+    }
+
     /// The URL of a database of this name, on the server itself.
     pub(crate) fn database_url(&self, name: &str) -> String {
         with_database(self.text("/postgres/url"), name)

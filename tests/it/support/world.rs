@@ -40,14 +40,24 @@ impl World {
 
     /// All roles on a folder that was there before.
     pub(crate) async fn on(data_dir: TempDir, set: &[(&str, &str)], clock: Clock) -> Self {
+        Self::of(&Role::ALL, data_dir, set, clock).await
+    }
+
+    /// Some roles. Without the API its address is empty.
+    pub(crate) async fn of(
+        roles: &[Role],
+        data_dir: TempDir,
+        set: &[(&str, &str)],
+        clock: Clock,
+    ) -> Self {
         let config = super::config(data_dir.path(), set);
-        let roles: BTreeSet<Role> = Role::ALL.into();
+        let roles: BTreeSet<Role> = roles.iter().copied().collect();
         let app = App::start(config, &roles, clock.clone(), Ids::system())
             .await
             .expect("it starts");
-        let public = app.addresses.public.expect("a public listener");
+        let public = app.addresses.public;
         Self {
-            url: format!("http://{public}"),
+            url: public.map_or_else(String::new, |public| format!("http://{public}")),
             internal_url: format!("http://{}", app.addresses.internal),
             http: reqwest::Client::new(),
             clock,

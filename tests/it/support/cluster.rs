@@ -1,0 +1,115 @@
+//! The roles apart, as production runs them: each with a sidecar of its own, on one PostgreSQL, one
+//! Kafka and one Redis.
+
+use futures_util::future::join_all;
+use tempfile::TempDir;
+use wealth_companion::app::Role;
+use wealth_companion::clock::Clock;
+use wealth_companion::config::Config;
+use wealth_companion::store::Store;
+
+use super::stack::{self, SIGNING_KEY};
+use super::{Sidecar, Stack, Topics, World};
+
+/// Some roles with their sidecars, on topics and a database of their own.
+pub(crate) struct Cluster {
+    pub(crate) topics: Topics,
+    pub(crate) members: Vec<Member>,
+    database_url: String,
+}
+
+/// A role with its sidecar.
+pub(crate) struct Member {
+    pub(crate) world: World,
+    pub(crate) sidecar: Sidecar,
+}
+
+impl Cluster {
+    /// These roles, with these settings on top.
+    pub(crate) async fn start(roles: &[Role], set: &[(&str, &str)]) -> Self {
+        let topics = Topics::create().await;
+        let database_url = Stack::get().database_url(&stack::fresh_database());
+        let mut cluster = Self {
+            topics,
+            members: Vec::new(),
+            database_url,
+        };
+        let members = join_all(roles.iter().map(|role| cluster.member(*role, set))).await;
+        cluster.members = members;
+        cluster
+    }
+
+    async fn member(&self, role: Role, set: &[(&str, &str)]) -> Member {
+        let sidecar = Sidecar::start(&self.app_id(role)).await;
+        let world = self.world(role, &sidecar, set).await;
+        Member { world, sidecar }
+    }
+
+    /// Under which name Kafka knows the role's consumers.
+    fn app_id(&self, role: Role) -> String {
+        format!("{}{role:?}", self.topics.prefix.replace('.', "-")).to_lowercase()
+    }
+
+    /// The role beside this sidecar.
+    pub(crate) async fn world(&self, role: Role, sidecar: &Sidecar, set: &[(&str, &str)]) -> World {
+        let settings = self.settings(sidecar);
+        let mut all: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        all.extend(set);
+        let folder = TempDir::new().expect("a folder");
+        World::of(&[role], folder, &all, Clock::system()).await
+    }
+
+    fn settings(&self, sidecar: &Sidecar) -> Vec<(&'static str, String)> {
+        let token = |name| Stack::get().text(name).to_owned();
+        vec![
+            ("database.url", self.database_url.clone()),
+            ("auth.jwt_secret_key", SIGNING_KEY.to_owned()),
+            ("bus.kind", "dapr".to_owned()),
+            ("bus.topic_prefix", self.topics.prefix.clone()),
+            ("state.kind", "dapr".to_owned()),
+            ("dapr.http_port", sidecar.http_port.to_string()),
+            ("dapr.api_token", token("/daprd/environment/DAPR_API_TOKEN")),
+            ("dapr.app_token", token("/daprd/environment/APP_API_TOKEN")),
+            (
+                "http.internal_addr",
+                format!("127.0.0.1:{}", sidecar.app_port),
+            ),
+        ]
+    }
+
+    /// The configuration beside a sidecar, for parts that are stepped by hand.
+    pub(crate) fn config(&self, sidecar: &Sidecar, set: &[(&str, &str)]) -> Config {
+        let settings = self.settings(sidecar);
+        let texts = settings.iter().map(|(key, value)| (*key, value.as_str()));
+        let all: Vec<(&str, &str)> = texts.chain(set.iter().copied()).collect();
+        super::config_with(&all)
+    }
+
+    /// A handle on the database.
+    pub(crate) async fn store(&self) -> Store {
+        let config = super::config_with(&[
+            ("database.url", &self.database_url),
+            ("auth.jwt_secret_key", SIGNING_KEY),
+        ]);
+        Store::open(&config).await.expect("it opens").0
+    }
+
+    /// A connection to the database.
+    pub(crate) async fn connect(&self) -> sea_orm::DatabaseConnection {
+        stack::connect(&self.database_url).await
+    }
+
+    /// The first column of what a query finds, as texts.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        use sea_orm::{ConnectionTrait, Statement};
+        let db = self.connect().await;
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        let rows = db.query_all_raw(statement).await.expect("rows");
+        rows.iter()
+            .map(|row| row.try_get_by_index(0).expect("a text"))
+            .collect()
+    }
+}
