@@ -1,7 +1,10 @@
 //! The command line: roles to run, and what operators and developers do by hand.
 
 /// The schema of the database.
+mod dlq;
+mod events;
 mod migrate;
+mod table;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,6 +16,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use dlq::DlqCommand;
+use events::EventsCommand;
 use migrate::MigrateCommand;
 
 use crate::app::{App, Role};
@@ -39,7 +44,9 @@ use crate::telemetry;
         wealth-companion config show                   every setting and where it comes from\n  \
         wealth-companion demo                          play a household's year against a running server\n  \
         wealth-companion migrate status                which migrations the database has\n  \
-        wealth-companion verify                        recount the books and compare"
+        wealth-companion verify                        recount the books and compare\n  \
+        wealth-companion events lag                    how far the consumers of Kafka are behind\n  \
+        wealth-companion dlq list                      events that were refused for good"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -102,6 +109,22 @@ enum Command {
         #[command(subcommand)]
         command: MigrateCommand,
     },
+    /// Look at topics and events, make topics, hand events over again
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+    /// Decide about dead letters: events that a consumer has refused for good
+    #[command(after_help = "Examples:\n  \
+        wealth-companion dlq list                      what was refused, and why\n  \
+        wealth-companion dlq show ID                   one with what it says\n  \
+        wealth-companion dlq redrive ID                after the cause was mended\n  \
+        wealth-companion dlq redrive --all --topic finance.transaction.created\n  \
+        wealth-companion dlq discard ID                it shall have no effect")]
+    Dlq {
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
     /// Check or show the settings
     Config {
         #[command(subcommand)]
@@ -140,6 +163,10 @@ impl Cli {
             Some(Command::Migrate { command }) => {
                 migrate::run(&command, &self.settings.load()?.config)
             }
+            Some(Command::Events { command }) => {
+                events::run(&command, &self.settings.load()?.config)
+            }
+            Some(Command::Dlq { command }) => dlq::run(&command, &self.settings.load()?.config),
             Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }
@@ -222,17 +249,12 @@ fn play_demo(url: String, pace_ms: u64) -> anyhow::Result<ExitCode> {
 
 fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
     let report = on_runtime(async {
-        let (store, _writer) = Store::open_existing(config).await.context("database.url")?;
-        let pending = schema::pending(&store).await.context("database.url")?;
-        anyhow::ensure!(
-            pending.is_empty(),
-            "the schema is behind this release: run `wealth-companion migrate up`"
-        );
+        let store = open_store(config).await?;
         let mut progress = Progress::on_terminal();
         let audit = Audit::new(&store);
         let report = audit
             .run(repair, Clock::system().now(), |at| {
-                progress.show(at.users_done, at.users_total);
+                progress.show(at.users_done, at.users_total, "users recounted");
             })
             .await?;
         progress.clear();
@@ -263,6 +285,17 @@ fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The database of the configuration, which must be there and up to date.
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let (store, _writer) = Store::open_existing(config).await.context("database.url")?;
+    let pending = schema::pending(&store).await.context("database.url")?;
+    anyhow::ensure!(
+        pending.is_empty(),
+        "the schema is behind this release: run `wealth-companion migrate up`"
+    );
+    Ok(store)
+}
+
 /// One line that is written over, on a terminal; nothing elsewhere.
 struct Progress {
     is_terminal: bool,
@@ -275,9 +308,9 @@ impl Progress {
         }
     }
 
-    fn show(&mut self, done: u64, total: u64) {
+    fn show(&mut self, done: u64, total: u64, what: &str) {
         if self.is_terminal {
-            eprint!("\r{done} of {total} users recounted");
+            eprint!("\r{done} of {total} {what}");
         }
     }
 
@@ -296,6 +329,12 @@ fn show_config(command: &ConfigCommand, loaded: &Loaded) -> anyhow::Result<ExitC
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints it as JSON, for programs.
+fn as_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
+    Ok(())
 }
 
 /// Prints to whoever reads, who may have seen enough, as `head` does.

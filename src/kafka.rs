@@ -33,5 +33,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KafkaFault> + Send + 'static,
 ) -> Result<T, KafkaFault> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(KafkaFault::other(config, error)))
+    done.unwrap_or_else(|error| Err(KafkaFault::other(config, &error)))
 }

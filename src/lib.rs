@@ -50,4 +50,5 @@ pub mod projector;
 pub mod app;
 pub mod cli;
 pub mod demo;
+pub mod operator;
 pub mod secrets;

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Delivery, Handler, Heard, Outcome, Verdict};
 use crate::clock::{Clock, Ids};
+use crate::events::envelope::ENVELOPE_BYTES_MAX;
 use crate::events::{Event, EventError, EventType};
 use crate::state::State;
 use crate::store::dead_letters::{self, DeadLetter};
@@ -108,10 +108,17 @@ impl Consumer {
             let (indexes, batch): (Vec<usize>, Vec<Heard>) = read.into_iter().unzip();
             let ids: Vec<Uuid> = batch.iter().map(|heard| heard.event.id).collect();
             let outcomes = self.handle(batch.into()).await?;
+            // What was refused may be brought again, when an operator has mended what was wrong.
+            let done: Vec<Uuid> = ids
+                .iter()
+                .zip(&outcomes)
+                .filter(|(_, verdict)| **verdict == Verdict::Done)
+                .map(|(id, _)| *id)
+                .collect();
             for (index, verdict) in indexes.into_iter().zip(outcomes) {
                 verdicts[index] = verdict;
             }
-            self.state.mark_processed(self.name(), &ids).await;
+            self.state.mark_processed(self.name(), &done).await;
         }
         self.metrics.batch(begun.elapsed());
         Ok(verdicts)
@@ -180,17 +187,12 @@ impl Consumer {
         delivery: Delivery,
         error: &EventError,
     ) -> Result<Verdict, StoreError> {
-        let digest = Sha256::digest(&delivery.payload);
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        let payload = String::from_utf8_lossy(&delivery.payload).into_owned();
-        self.keep(
-            delivery.topic,
-            Uuid::from_bytes(id),
-            payload,
-            error.to_string(),
-        )
-        .await
+        let id = dead_letters::id_of_bytes(&delivery.payload);
+        // Of what is too large to be an event, the beginning is enough to tell what it was.
+        let kept = delivery.payload.len().min(ENVELOPE_BYTES_MAX);
+        let payload = String::from_utf8_lossy(&delivery.payload[..kept]).into_owned();
+        self.keep(delivery.topic, id, payload, error.to_string())
+            .await
     }
 
     async fn keep(
@@ -214,9 +216,14 @@ impl Consumer {
             payload,
             reason: reason.clone(),
         };
-        self.store
+        let is_letter = self
+            .store
             .write(move |tx| async move { dead_letters::keep(&tx, letter, now).await })
             .await?;
-        Ok(Verdict::Dead(reason))
+        Ok(if is_letter {
+            Verdict::Dead(reason)
+        } else {
+            Verdict::Done
+        })
     }
 }

@@ -13,6 +13,7 @@ mod publisher;
 /// From the topics to a consumer.
 mod subscription;
 
+pub use letters::{CONSUMER as LETTER_CONSUMER, REASON as LETTER_REASON};
 pub use publisher::KafkaPublisher;
 pub use subscription::KafkaSubscription;
 

@@ -59,6 +59,11 @@ const RULES: &[Rule] = &[
         broken: short_inbox,
     },
     Rule {
+        key: "kafka.retention_hours",
+        needs: &["bus.kind", "kafka.retention_hours", "retention.inbox_days"],
+        broken: topics_longer_than_the_inbox,
+    },
+    Rule {
         key: "lifecycle.drain_pause_ms",
         needs: &["lifecycle.drain_pause_ms", "lifecycle.drain_deadline_ms"],
         broken: long_pause,
@@ -133,6 +138,23 @@ fn short_inbox(merged: &Merged) -> Option<String> {
         "retention.log_days",
         |inbox, log| inbox <= log,
     )
+}
+
+/// A topic that is read anew from its beginning must not bring what the inbox has forgotten. Records
+/// stay up to a day longer than they should, until a whole segment of them is old.
+fn topics_longer_than_the_inbox(merged: &Merged) -> Option<String> {
+    let (topic, inbox) = (
+        merged.integer("kafka.retention_hours")?,
+        merged.integer("retention.inbox_days")?,
+    );
+    let too_long = merged.text("bus.kind")? != "embedded" && topic + 24 > inbox * 24;
+    too_long.then(|| {
+        format!(
+            "{topic} is not a day less than retention.inbox_days, which is {inbox} by {}: \
+             an event that is read again could be handled twice",
+            merged.origin("retention.inbox_days")
+        )
+    })
 }
 
 fn long_pause(merged: &Merged) -> Option<String> {

@@ -44,7 +44,7 @@ impl KafkaFault {
     }
 
     /// Anything else.
-    pub(crate) fn other(config: &config::Kafka, detail: impl ToString) -> Self {
+    pub(crate) fn other(config: &config::Kafka, detail: &impl ToString) -> Self {
         Self::Refused {
             brokers: config.brokers.clone(),
             detail: detail.to_string(),

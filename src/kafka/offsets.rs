@@ -25,11 +25,17 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Records that the group has still to read. Of one that never read, all.
+    /// What the group reads next: the oldest record, where it has not said so, or what it has said is
+    /// not kept any more.
+    #[must_use]
+    pub fn next(&self) -> i64 {
+        self.committed.unwrap_or(self.begin).max(self.begin)
+    }
+
+    /// Records that the group has still to read.
     #[must_use]
     pub fn lag(&self) -> u64 {
-        let next = self.committed.unwrap_or(self.begin).max(self.begin);
-        u64::try_from(self.end - next).unwrap_or(0)
+        u64::try_from(self.end - self.next()).unwrap_or(0)
     }
 }
 

@@ -66,11 +66,14 @@ impl Producer {
         };
         let sent: Vec<_> = records
             .iter()
-            .map(|record| producer.send_result(native(record)))
+            .map(|record| {
+                let sent = producer.send_result(native(record));
+                sent.map_err(|(error, _)| error)
+            })
             .collect();
         let written = sent.into_iter().map(|sent| async {
             match sent {
-                Err((error, _)) => Err(error),
+                Err(error) => Err(error),
                 Ok(answer) => match answer.await {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err((error, _))) => Err(error),

@@ -1,12 +1,12 @@
-//! Reads topics from a place to the end that they have now, or on and on. It belongs to no group and
-//! notes nowhere how far it came.
+//! Reads topics from a place to the end that they have now, or on and on. It is a member of no group,
+//! and notes how far it came only when it is told to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NOBODY: &str = "wealth-companion-operator-reads";
 
 /// Where to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
     /// With the oldest record that is kept.
     Beginning,
@@ -30,6 +30,8 @@ pub enum From {
     End,
     /// With the first record that was written then or later.
     Moment(DateTime<Utc>),
+    /// Where this group has noted that it was; [`Reader::note`] notes it anew.
+    Noted(String),
 }
 
 /// Whether to go on behind the end.
@@ -44,6 +46,8 @@ pub enum Until {
 /// Reads topics.
 pub struct Reader {
     sources: Arc<Mutex<Vec<Source>>>,
+    /// Sources that are read to their end.
+    over: Arc<Mutex<Vec<Source>>>,
     config: config::Kafka,
     total: u64,
     forever: bool,
@@ -56,6 +60,8 @@ struct Source {
     consumer: BaseConsumer<Context>,
     topic: String,
     open: BTreeMap<i32, Stretch>,
+    /// What comes behind the records that were handed out.
+    next: BTreeMap<i32, i64>,
     forever: bool,
 }
 
@@ -84,10 +90,11 @@ impl Reader {
         until: Until,
     ) -> Result<Self, KafkaFault> {
         let settings = config.clone();
-        let sources = blocking(config, move || open(&settings, &topics, from, until)).await?;
+        let sources = blocking(config, move || open(&settings, &topics, &from, until)).await?;
         let total = sources.iter().map(Source::left).sum();
         Ok(Self {
             sources: Arc::new(Mutex::new(sources)),
+            over: Arc::default(),
             config: config.clone(),
             total,
             forever: until == Until::Forever,
@@ -132,18 +139,37 @@ impl Reader {
 
     async fn look(&self, max: usize, wait: Duration) -> Result<Option<Vec<Record>>, KafkaFault> {
         let (sources, config) = (Arc::clone(&self.sources), self.config.clone());
+        let over = Arc::clone(&self.over);
         blocking(&self.config, move || {
             let mut sources = lock(&sources);
             let deadline = Instant::now() + wait;
             loop {
                 let found = take(&mut sources, max, &config)?;
-                sources.retain(|source| !source.is_over());
+                lock(&over).extend(sources.extract_if(.., |source| source.is_over()));
                 match (found.is_empty(), sources.is_empty()) {
                     (true, true) => return Ok(None),
                     (true, false) if Instant::now() < deadline => std::thread::sleep(IDLE),
                     _ => return Ok(Some(found)),
                 }
             }
+        })
+        .await
+    }
+}
+
+impl Reader {
+    /// Notes, in the group that it began with, that all that was handed out is done.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub async fn note(&self) -> Result<(), KafkaFault> {
+        let (sources, over) = (Arc::clone(&self.sources), Arc::clone(&self.over));
+        let config = self.config.clone();
+        blocking(&self.config, move || {
+            for source in lock(&sources).iter().chain(lock(&over).iter()) {
+                source.note(&config)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -156,10 +182,14 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 fn open(
     config: &config::Kafka,
     topics: &[String],
-    from: From,
+    from: &From,
     until: Until,
 ) -> Result<Vec<Source>, KafkaFault> {
-    let onlooker = Onlooker::new(config, NOBODY)?;
+    let group = match from {
+        From::Noted(group) => group.clone(),
+        _ => NOBODY.to_owned(),
+    };
+    let onlooker = Onlooker::new(config, &group)?;
     let counts = onlooker.partitions(topics)?;
     if let Some(missing) = topics.iter().find(|topic| !counts.contains_key(*topic)) {
         return Err(KafkaFault::NoTopic(missing.clone()));
@@ -171,12 +201,13 @@ fn open(
     let standings = onlooker.standings(&partitions)?;
     let since = match from {
         From::Moment(moment) => Some(onlooker.since(&partitions, moment.timestamp_millis())?),
-        From::Beginning | From::End => None,
+        _ => None,
     };
     let mut open: BTreeMap<&String, BTreeMap<i32, Stretch>> = BTreeMap::new();
     for (partition, standing) in &standings {
         let next = match (from, &since) {
             (From::End, _) => standing.end,
+            (From::Noted(_), _) => standing.next(),
             (_, Some(since)) => since.get(partition).copied().unwrap_or(standing.end),
             _ => standing.begin,
         };
@@ -191,7 +222,7 @@ fn open(
     }
     open.retain(|_, stretches| !stretches.is_empty());
     open.into_iter()
-        .map(|(topic, open)| Source::begin(config, topic, open, until))
+        .map(|(topic, open)| Source::begin(config, &group, topic, open, until))
         .collect()
 }
 
@@ -219,12 +250,13 @@ fn take(
 impl Source {
     fn begin(
         config: &config::Kafka,
+        group: &str,
         topic: &str,
         open: BTreeMap<i32, Stretch>,
         until: Until,
     ) -> Result<Self, KafkaFault> {
         let fault = |error: KafkaError| KafkaFault::of(config, &error);
-        let consumer: BaseConsumer<Context> = settings::onlooker(config, NOBODY)
+        let consumer: BaseConsumer<Context> = settings::onlooker(config, group)
             .create_with_context(Context)
             .map_err(fault)?;
         let mut list = TopicPartitionList::new();
@@ -238,6 +270,7 @@ impl Source {
             consumer,
             topic: topic.to_owned(),
             open,
+            next: BTreeMap::new(),
             forever: until == Until::Forever,
         })
     }
@@ -258,6 +291,7 @@ impl Source {
                 Some(Ok(message)) => {
                     let record = Record::of(&message);
                     if self.wants(&record) {
+                        self.next.insert(record.partition, record.offset + 1);
                         return Ok(Some(record));
                     }
                 }
@@ -274,7 +308,22 @@ impl Source {
         Ok(None)
     }
 
-    /// Notes that a record was read; whether it lies before the end.
+    fn note(&self, config: &config::Kafka) -> Result<(), KafkaFault> {
+        if self.next.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in &self.next {
+            let next = Offset::Offset(*next);
+            list.add_partition_offset(&self.topic, *partition, next)
+                .map_err(|error| KafkaFault::of(config, &error))?;
+        }
+        self.consumer
+            .commit(&list, CommitMode::Sync)
+            .map_err(|error| KafkaFault::of(config, &error))
+    }
+
+    /// Takes note that a record was read; whether it lies before the end.
     fn wants(&mut self, record: &Record) -> bool {
         if self.forever {
             return true;

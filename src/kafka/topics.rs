@@ -13,7 +13,7 @@ use super::{Context, KafkaFault, blocking, settings};
 use crate::config;
 
 /// A topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topic {
     /// Its name.
     pub name: String,
@@ -24,7 +24,7 @@ pub struct Topic {
     /// What is in force for it, by the names of Kafka.
     pub settings: BTreeMap<String, String>,
     /// Those of them that were set for this topic alone.
-    own: BTreeMap<String, String>,
+    pub(crate) own: BTreeMap<String, String>,
 }
 
 /// A topic that is to be made.
@@ -181,7 +181,7 @@ impl Topics {
     }
 
     fn refused(&self, name: &str, why: &str) -> KafkaFault {
-        KafkaFault::other(&self.config, format!("topic {name}: {why}"))
+        KafkaFault::other(&self.config, &format!("topic {name}: {why}"))
     }
 
     fn fault(&self, error: &KafkaError) -> KafkaFault {

@@ -12,6 +12,7 @@
 mod budget_sums;
 mod finding;
 mod pending;
+mod rebuild;
 mod recount;
 mod references;
 mod repair;
@@ -26,6 +27,7 @@ use super::sql::{all, one};
 use super::{Store, StoreError};
 pub use finding::{Finding, Thing};
 use pending::Pending;
+use rebuild::Known;
 use recount::Recount;
 
 /// Users that are compared in one snapshot: a snapshot holds back the checkpoint of the database.
@@ -157,6 +159,41 @@ impl<'a> Audit<'a> {
             drop(snapshot);
             let Some(last) = users.last() else {
                 return Ok(report);
+            };
+            after = Some(*last);
+        }
+    }
+
+    /// Counts everybody's sums anew from the bookings, whatever stood there, and notes that the
+    /// events of those bookings are done with: those on their way too. Each user is one unit of work,
+    /// so it may be stopped anywhere and begun again, beside running roles.
+    ///
+    /// # Errors
+    /// The database cannot be read or written now.
+    pub async fn rebuild(
+        &self,
+        now: DateTime<Utc>,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<u64, StoreError> {
+        let users_total = users_total(self.store.reads()).await?;
+        let (mut users_done, mut after) = (0, None);
+        loop {
+            let users = users_after(self.store.reads(), after).await?;
+            let known = Known::of(self.store.reads(), &users).await?;
+            for user_id in &users {
+                let known = known.of_user(*user_id);
+                let user_id = *user_id;
+                self.store
+                    .write(move |tx| async move { rebuild::user(&tx, user_id, known, now).await })
+                    .await?;
+                users_done += 1;
+                progress(Progress {
+                    users_done,
+                    users_total: users_total.max(users_done),
+                });
+            }
+            let Some(last) = users.last() else {
+                return Ok(users_done);
             };
             after = Some(*last);
         }

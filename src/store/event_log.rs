@@ -5,6 +5,7 @@
 //! a place in the log is the transaction and the position, and readers stop before the oldest
 //! transaction that is still open.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::entities::log_cursors;
 use super::sql::{all, execute, list, one, rows};
 use super::{Signal, StoreError, Tx, outbox, read_models};
-use crate::events::Event;
+use crate::events::{Event, EventType};
 use crate::telemetry::metrics::names;
 
 /// Events that one statement removes at the most.
@@ -282,6 +283,84 @@ pub async fn positions_of(
     found
         .iter()
         .map(|row| Ok(LogPosition::of(row, 0)?))
+        .collect()
+}
+
+/// Where these events are; those that the log does not have (any more) are left out.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn places(
+    db: &impl ConnectionTrait,
+    event_ids: &[Uuid],
+) -> Result<HashMap<Uuid, LogPosition>, StoreError> {
+    if event_ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let text = format!(
+        "SELECT xid, position, event_id FROM event_log WHERE event_id IN ({})",
+        list(event_ids.len(), 1)
+    );
+    let found = all(db, text, event_ids.iter().map(|id| (*id).into())).await?;
+    found
+        .iter()
+        .map(|row| Ok((row.try_get_by_index(2)?, LogPosition::of(row, 0)?)))
+        .collect()
+}
+
+/// A place before which nothing is said any more.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) async fn horizon(db: &impl ConnectionTrait) -> Result<LogPosition, StoreError> {
+    let text = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, CAST(0 AS BIGINT)"
+        }
+        _ => "SELECT 0, COALESCE(MAX(position), 0) + 1 FROM event_log",
+    };
+    let row = one(db, text, []).await?;
+    let horizon = row.map(|row| LogPosition::of(&row, 0)).transpose()?;
+    Ok(horizon.unwrap_or_default())
+}
+
+/// Whose event it is, the event, and its place.
+pub(super) type Said = (Uuid, Uuid, LogPosition);
+
+/// What was said of these types by these users, from a place on. From the beginning on this reads the
+/// whole log: not for a unit of work, in which others wait.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) async fn said_by(
+    db: &impl ConnectionTrait,
+    users: &[Uuid],
+    types: &[EventType],
+    from: LogPosition,
+) -> Result<Vec<Said>, StoreError> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    // SQLite walks its key, PostgreSQL the pair.
+    let key = match db.get_database_backend() {
+        DbBackend::Postgres => "(xid, position) >= ($1, $2)",
+        _ => "position >= $2 AND xid = $1",
+    };
+    let text = format!(
+        "SELECT user_id, event_id, xid, position FROM event_log \
+         WHERE {key} AND type IN ({}) AND user_id IN ({})",
+        list(types.len(), 3),
+        list(users.len(), 3 + types.len())
+    );
+    let mut values = from.values().to_vec();
+    values.extend(types.iter().map(|it| it.as_str().into()));
+    values.extend(users.iter().map(|id| (*id).into()));
+    let rows = all(db, text, values).await?;
+    rows.iter()
+        .map(|row| {
+            let (user_id, event_id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            Ok((user_id, event_id, LogPosition::of(row, 2)?))
+        })
         .collect()
 }
 

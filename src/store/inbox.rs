@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use super::sql::{all, rows};
+use super::sql::{all, list, rows};
 use super::{StoreError, Tx};
 
 /// Records the events as handled by the consumer; gives those that were not yet.
@@ -36,6 +37,30 @@ pub async fn record(
     let recorded = all(&**tx, text, values).await?;
     recorded
         .iter()
+        .map(|row| Ok(row.try_get_by_index(0)?))
+        .collect()
+}
+
+/// Those of the events that the consumer is done with.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn known(
+    db: &impl ConnectionTrait,
+    consumer: &str,
+    event_ids: &[Uuid],
+) -> Result<HashSet<Uuid>, StoreError> {
+    if event_ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let text = format!(
+        "SELECT event_id FROM inbox WHERE consumer = $1 AND event_id IN ({})",
+        list(event_ids.len(), 2)
+    );
+    let ids = event_ids.iter().map(|id| Value::from(*id));
+    let values = [consumer.into()].into_iter().chain(ids);
+    let rows = all(db, text, values).await?;
+    rows.iter()
         .map(|row| Ok(row.try_get_by_index(0)?))
         .collect()
 }

@@ -127,6 +127,20 @@ pub async fn hold(tx: &Tx, id: Uuid) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Holds the user until the unit of work ends, so that nothing of theirs is written meanwhile, not even
+/// a booking. Says whether there is such a user.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub(super) async fn hold_all(tx: &Tx, id: Uuid) -> Result<bool, StoreError> {
+    let lock = match tx.get_database_backend() {
+        DbBackend::Postgres => " FOR UPDATE",
+        _ => "",
+    };
+    let text = format!("SELECT 1 FROM users WHERE id = $1{lock}");
+    Ok(one(&**tx, text, [id.into()]).await?.is_some())
+}
+
 /// What a user may change of themselves; what is none stays.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
@@ -185,10 +199,7 @@ pub async fn delete(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     // Nothing of the user's is written any more from here on, not even a booking.
-    if tx.get_database_backend() == DbBackend::Postgres {
-        let text = "SELECT 1 FROM users WHERE id = $1 FOR UPDATE";
-        one(&**tx, text, [id.into()]).await?;
-    }
+    hold_all(tx, id).await?;
     // What refers to others of the user's goes before them.
     for table in ["transactions", "budgets", "categories", "wallets"] {
         let text = format!("DELETE FROM {table} WHERE user_id = $1");

@@ -43,8 +43,23 @@ const RULES: &[(&str, &[&str])] = &[
             "secrets",
         ],
     ),
+    (
+        "operator",
+        &[
+            "events",
+            "state",
+            "store",
+            "kafka",
+            "bus",
+            "projector",
+            "notifier",
+        ],
+    ),
     ("demo", &[]),
-    ("cli", &["app", "demo", "secrets", "store"]),
+    (
+        "cli",
+        &["app", "demo", "kafka", "operator", "secrets", "store"],
+    ),
     ("main", &["cli"]),
 ];
 

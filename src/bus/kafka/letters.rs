@@ -7,9 +7,10 @@ use crate::config::Config;
 use crate::kafka::KafkaFault;
 use crate::kafka::producer::{Outgoing, Producer, SendFault};
 
-/// Headers of a dead letter.
-pub(crate) const REASON: &str = "dead-letter-reason";
-pub(crate) const CONSUMER: &str = "dead-letter-consumer";
+/// The header of a dead letter that says why it was refused.
+pub const REASON: &str = "dead-letter-reason";
+/// The header of a dead letter that says who refused it.
+pub const CONSUMER: &str = "dead-letter-consumer";
 const TOPIC: &str = "dead-letter-topic";
 const PARTITION: &str = "dead-letter-partition";
 const OFFSET: &str = "dead-letter-offset";

@@ -9,8 +9,9 @@ use super::Finding;
 use super::pending::Pending;
 use super::recount::Recount;
 use crate::domain::transaction::TransactionType;
+use crate::events::catalogue::PROJECTOR;
 use crate::store::sql::{all, execute, month_of};
-use crate::store::{NO_CATEGORY, StoreError, Tx, users};
+use crate::store::{NO_CATEGORY, StoreError, Tx, dead_letters, users};
 
 /// Counts the user again and repairs what differs; gives the count and how many differences are
 /// gone. Whoever has got bookings on their way since is left alone.
@@ -40,6 +41,8 @@ pub(super) async fn user(
     if daily {
         replace_daily(tx, user_id).await?;
     }
+    // What was refused is counted now: re-driven, it would be counted twice.
+    dead_letters::settle(tx, PROJECTOR, user_id, now).await?;
     let repaired = recount
         .findings
         .iter()
@@ -117,7 +120,7 @@ async fn repair_row(tx: &Tx, finding: &Finding, now: DateTime<Utc>) -> Result<()
     Ok(())
 }
 
-async fn replace_monthly(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
+pub(super) async fn replace_monthly(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     execute(
         &**tx,
         "DELETE FROM monthly_totals WHERE user_id = $1",
@@ -134,7 +137,7 @@ async fn replace_monthly(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn replace_daily(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
+pub(super) async fn replace_daily(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     execute(
         &**tx,
         "DELETE FROM daily_spending WHERE user_id = $1",

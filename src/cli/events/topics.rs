@@ -1,0 +1,141 @@
+//! `events topics`.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::table::Table;
+use crate::cli::{as_json, on_runtime, print};
+use crate::config::Config;
+use crate::operator::topics::{Need, Plan, Planner};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum TopicsCommand {
+    /// Show what differs, and what `apply` would do
+    Plan(Shown),
+    /// Make what is missing and change what differs; nothing is ever deleted
+    ///
+    /// Exit code 0: all topics are as they should be; 1: something is left to be done by hand, or the
+    /// question was not answered with yes.
+    Apply {
+        /// Ask nothing
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Exit code 0: all topics are as they should be; 1: one differs
+    Check(Shown),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Shown {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: &TopicsCommand, config: &Config) -> anyhow::Result<ExitCode> {
+    on_runtime(async {
+        let planner = Planner::new(config)?;
+        let plan = planner.plan().await?;
+        match command {
+            TopicsCommand::Plan(shown) => {
+                show(&plan, shown.json)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            TopicsCommand::Check(shown) => {
+                show(&plan, shown.json)?;
+                Ok(code_of(&plan))
+            }
+            TopicsCommand::Apply { yes } => apply(&planner, &plan, *yes).await,
+        }
+    })
+}
+
+fn code_of(plan: &Plan) -> ExitCode {
+    if plan.is_met() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn apply(planner: &Planner, plan: &Plan, yes: bool) -> anyhow::Result<ExitCode> {
+    let steps = plan.steps().count();
+    show(plan, false)?;
+    if steps == 0 {
+        return Ok(code_of(plan));
+    }
+    if !yes && !is_agreed(steps)? {
+        print("nothing was done: add --yes to do it\n")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    for step in plan.steps() {
+        planner.apply(step).await?;
+        let done = if step.need == Need::Made {
+            "made"
+        } else {
+            "changed"
+        };
+        print(&format!("{done}  {}\n", step.topic))?;
+    }
+    // What was done is not known everywhere at once; what cannot be done is known already.
+    let by_hand = |topic: &&crate::operator::topics::Planned| {
+        topic.differences.iter().any(|it| it.by_hand.is_some())
+    };
+    let left = plan.topics.iter().filter(by_hand).count();
+    if left > 0 {
+        print(&format!("{left} topics differ in what is done by hand\n"))?;
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks on a terminal; elsewhere nobody can answer.
+fn is_agreed(steps: usize) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("make or change {steps} topics? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
+    if json {
+        return as_json(plan);
+    }
+    let mut table = Table::new(["topic", "", "setting", "is", "should be", ""]);
+    for topic in &plan.topics {
+        let need = match topic.need {
+            Need::Nothing => continue,
+            Need::Made => "make",
+            Need::Changed => "change",
+            Need::ByHand => "by hand",
+        };
+        for (index, it) in topic.differences.iter().enumerate() {
+            let (name, need) = if index == 0 {
+                (topic.topic.as_str(), need)
+            } else {
+                ("", "")
+            };
+            table.row([
+                name.into(),
+                need.into(),
+                it.setting.as_str().into(),
+                it.is.as_deref().unwrap_or("-").into(),
+                it.should_be.as_str().into(),
+                it.by_hand.unwrap_or_default().into(),
+            ]);
+        }
+    }
+    let met = plan.topics.iter().filter(|it| it.need == Need::Nothing);
+    let (met, all) = (met.count(), plan.topics.len());
+    print(&format!(
+        "{}{met} of {all} topics are as they should be\n",
+        table.to_text()
+    ))?;
+    Ok(())
+}
