@@ -40,14 +40,14 @@ impl Cluster {
     }
 
     async fn member(&self, role: Role, set: &[(&str, &str)]) -> Member {
-        let sidecar = Sidecar::start(&self.app_id(role)).await;
+        let name = match role {
+            Role::Api => "api",
+            Role::Projector => "projector",
+            Role::Notifier => "notifier",
+        };
+        let sidecar = Sidecar::start(&self.topics.app_id(name)).await;
         let world = self.world(role, &sidecar, set).await;
         Member { world, sidecar }
-    }
-
-    /// Under which name Kafka knows the role's consumers.
-    fn app_id(&self, role: Role) -> String {
-        format!("{}{role:?}", self.topics.prefix.replace('.', "-")).to_lowercase()
     }
 
     /// The role beside this sidecar.

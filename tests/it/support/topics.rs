@@ -56,6 +56,11 @@ impl Topics {
         Self { prefix }
     }
 
+    /// A name for a sidecar that belongs to the test: of its consumers too.
+    pub(crate) fn app_id(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix.trim_end_matches('.'))
+    }
+
     /// Writes a record as any program could.
     pub(crate) async fn write(
         &self,
