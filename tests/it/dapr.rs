@@ -8,3 +8,5 @@ mod delivering;
 mod poison;
 /// What stands in Kafka.
 mod publishing;
+/// What spares work.
+mod state;

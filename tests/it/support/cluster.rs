@@ -8,6 +8,7 @@ use wealth_companion::clock::Clock;
 use wealth_companion::config::Config;
 use wealth_companion::store::Store;
 
+use super::sidecar::{Environment, Options};
 use super::stack::{self, SIGNING_KEY};
 use super::{Sidecar, Stack, Topics, World};
 
@@ -27,6 +28,15 @@ pub(crate) struct Member {
 impl Cluster {
     /// These roles, with these settings on top.
     pub(crate) async fn start(roles: &[Role], set: &[(&str, &str)]) -> Self {
+        Self::with(roles, set, &Environment::new()).await
+    }
+
+    /// The same, with something else than the stack's in the environment of the sidecars.
+    pub(crate) async fn with(
+        roles: &[Role],
+        set: &[(&str, &str)],
+        environment: &Environment,
+    ) -> Self {
         let topics = Topics::create().await;
         let database_url = Stack::get().database_url(&stack::fresh_database());
         let mut cluster = Self {
@@ -34,18 +44,25 @@ impl Cluster {
             members: Vec::new(),
             database_url,
         };
-        let members = join_all(roles.iter().map(|role| cluster.member(*role, set))).await;
+        let members = roles
+            .iter()
+            .map(|role| cluster.member(*role, set, environment));
+        let members = join_all(members).await;
         cluster.members = members;
         cluster
     }
 
-    async fn member(&self, role: Role, set: &[(&str, &str)]) -> Member {
+    async fn member(&self, role: Role, set: &[(&str, &str)], environment: &Environment) -> Member {
         let name = match role {
             Role::Api => "api",
             Role::Projector => "projector",
             Role::Notifier => "notifier",
         };
-        let sidecar = Sidecar::start(&self.topics.app_id(name)).await;
+        let options = Options {
+            environment: environment.clone(),
+            ..Options::default()
+        };
+        let sidecar = Sidecar::with(&self.topics.app_id(name), options).await;
         let world = self.world(role, &sidecar, set).await;
         Member { world, sidecar }
     }

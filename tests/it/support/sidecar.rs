@@ -25,11 +25,14 @@ pub(crate) struct Sidecar {
     _folder: TempDir,
 }
 
+/// Variables of a sidecar.
+pub(crate) type Environment = HashMap<&'static str, String>;
+
 /// What may differ between sidecars.
 #[derive(Default)]
 pub(crate) struct Options {
     /// What the sidecar's environment has instead of the stack's.
-    pub(crate) environment: HashMap<&'static str, String>,
+    pub(crate) environment: Environment,
     /// The text of the file of secrets.
     pub(crate) secrets: String,
 }
