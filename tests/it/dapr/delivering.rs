@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use wealth_companion::app::Role;
 use wealth_companion::bus::consumer::Consumer;
-use wealth_companion::bus::dapr::{Incoming, Intake, Status};
+use wealth_companion::bus::dapr::{Intake, Status};
 use wealth_companion::bus::{Handler, Heard, Outcome};
 use wealth_companion::config::Config;
 use wealth_companion::events::EventType;
@@ -86,43 +86,42 @@ async fn bookings(chain: &Chain) -> Vec<Vec<u8>> {
     payloads
 }
 
-fn incoming(payloads: Vec<Vec<u8>>) -> Vec<Incoming> {
-    let event = |payload| Incoming {
-        payload,
-        position: None,
-    };
-    payloads.into_iter().map(event).collect()
-}
-
 #[tokio::test]
 async fn a_fault_that_passes_brings_the_whole_batch_again() {
     let chain = Chain::new().await;
-    let events = incoming(bookings(&chain).await);
+    let events = bookings(&chain).await;
     let draining = CancellationToken::new();
     let intake = Intake::new(&[PROJECTOR_HEARS], draining.clone());
     let created = EventType::TransactionCreated;
-    assert_eq!(intake.take(created, &events).await, None, "it still starts");
+    assert_eq!(
+        intake.take(created, events.clone()).await,
+        None,
+        "it still starts"
+    );
 
     let flaky = Flaky::failing(1);
     intake.add(consumer(&chain, flaky.clone()));
     let again = Some(vec![Status::Retry; 4]);
-    assert_eq!(intake.take(created, &events).await, again);
+    assert_eq!(intake.take(created, events.clone()).await, again);
     let judged = [
         Status::Success,
         Status::Drop,
         Status::Success,
         Status::Success,
     ];
-    assert_eq!(intake.take(created, &events).await, Some(judged.to_vec()));
+    assert_eq!(
+        intake.take(created, events.clone()).await,
+        Some(judged.to_vec())
+    );
     assert_eq!(flaky.batches(), [3, 3]);
 
     // No topic of letters takes what is longer than Kafka's records.
-    let long = incoming(vec![vec![b'x'; 2_000_000]]);
+    let long = vec![vec![b'x'; 2_000_000]];
     let done = Some(vec![Status::Success]);
-    assert_eq!(intake.take(created, &long).await, done);
+    assert_eq!(intake.take(created, long).await, done);
 
     draining.cancel();
-    assert_eq!(intake.take(created, &events).await, None, "it stops");
+    assert_eq!(intake.take(created, events.clone()).await, None, "it stops");
 }
 
 /// The internal listener of a process with this intake; its address is the app's of the sidecar.
