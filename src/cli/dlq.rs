@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chrono::SecondsFormat;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -43,9 +43,9 @@ pub(super) enum DlqCommand {
     /// Hand letters to those who refused them; what is handled then is a letter no more
     ///
     /// Each works once, however often it is handed over. Exit code 1: one was refused again.
+    #[command(group = ArgGroup::new("letters").required(true).args(["id", "all"]))]
     Redrive {
         /// Which, from `dlq list`
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
         id: Vec<Uuid>,
         /// All of them
         #[arg(long)]

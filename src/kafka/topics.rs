@@ -115,11 +115,11 @@ impl Topics {
         .await
     }
 
-    /// Makes a topic. One that somebody else has made meanwhile is there too.
+    /// Makes a topic; says whether it did, or somebody else had made one.
     ///
     /// # Errors
     /// The brokers refuse.
-    pub async fn make(&self, wish: &Wish) -> Result<(), KafkaFault> {
+    pub async fn make(&self, wish: &Wish) -> Result<bool, KafkaFault> {
         let replication = TopicReplication::Fixed(wish.replication);
         let mut topic = NewTopic::new(&wish.name, wish.partitions, replication);
         for (key, value) in &wish.settings {
@@ -127,8 +127,8 @@ impl Topics {
         }
         let made = self.admin.create_topics([&topic], &self.options()).await;
         match first(made) {
-            Some(Code::TopicAlreadyExists) => Ok(()),
-            outcome => self.settle(&wish.name, outcome),
+            Some(Code::TopicAlreadyExists) => Ok(false),
+            outcome => self.settle(&wish.name, outcome).map(|()| true),
         }
     }
 

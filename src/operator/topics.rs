@@ -17,6 +17,9 @@ use crate::kafka::{KafkaFault, topics};
 const SEGMENT_MIN: Duration = Duration::from_secs(600);
 const SEGMENT_MAX: Duration = Duration::from_secs(86_400);
 
+/// How soon a topic that was made is known everywhere.
+const SEEN_AFTER: Duration = Duration::from_secs(1);
+
 /// What a topic needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -118,9 +121,18 @@ impl Planner {
         let wish = self.wishes.iter().find(|wish| wish.name == planned.topic);
         let Some(wish) = wish else { return Ok(()) };
         // As it is now: somebody may have been here since the plan was made.
-        let found = self.topics.read(std::slice::from_ref(&wish.name)).await?;
+        let names = std::slice::from_ref(&wish.name);
+        let mut found = self.topics.read(names).await?;
+        if found.is_empty() {
+            if self.topics.make(wish).await? {
+                return Ok(());
+            }
+            // Made by somebody else a moment ago: it takes a while until all brokers tell of it.
+            tokio::time::sleep(SEEN_AFTER).await;
+            found = self.topics.read(names).await?;
+        }
         let Some(topic) = found.first() else {
-            return self.topics.make(wish).await;
+            return Ok(());
         };
         if topic.partitions < wish.partitions {
             self.topics.grow(&wish.name, wish.partitions).await?;

@@ -111,7 +111,15 @@ fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
     for topic in &plan.topics {
         let need = match topic.need {
             Need::Nothing => continue,
-            Need::Made => "make",
+            Need::Made => {
+                let all = topic.differences.iter();
+                let all: Vec<String> = all
+                    .map(|it| format!("{}={}", it.setting, it.should_be))
+                    .collect();
+                let name = topic.topic.as_str().into();
+                table.row([name, "make".into(), all.join(" ").into()]);
+                continue;
+            }
             Need::Changed => "change",
             Need::ByHand => "by hand",
         };

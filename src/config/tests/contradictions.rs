@@ -80,6 +80,28 @@ fn a_bus_between_processes_needs_a_server() {
 }
 
 #[test]
+fn topics_must_not_keep_what_the_inbox_forgets() {
+    let environment = |kind| {
+        [
+            ("WEALTH__BUS__KIND", kind),
+            ("DATABASE_URL", "postgres://host/db"),
+            ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
+            ("WEALTH__KAFKA__RETENTION_HOURS", "169"),
+        ]
+    };
+    let lines = env_problems(&environment("kafka"));
+    assert_eq!(
+        lines,
+        [
+            "kafka.retention_hours: 169 is not a day less than retention.inbox_days, which is 8 by \
+             default: an event that is read again could be handled twice (environment \
+             WEALTH__KAFKA__RETENTION_HOURS)"
+        ]
+    );
+    assert!(load_env(&environment("embedded")).is_ok());
+}
+
+#[test]
 fn what_stands_alone_is_told_what_it_needs() {
     let lines = env_problems(&[
         ("WEALTH__DATABASE__DIRECT_URL", "postgres://host/db"),

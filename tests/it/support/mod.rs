@@ -5,6 +5,8 @@
 pub(crate) mod chain;
 /// The roles apart, each with a sidecar.
 pub(crate) mod cluster;
+/// Topics and groups of a test's own.
+pub(crate) mod kafka;
 /// The routes as the server tells of them.
 pub(crate) mod openapi;
 /// Parts of a test's own, to be stopped and killed.
