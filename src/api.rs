@@ -49,6 +49,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
+use crate::redis::Redis;
 use crate::store::Store;
 
 /// What the handlers work with.
@@ -68,7 +69,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The role's handlers over this database.
+    /// The role's handlers over this database. `shared` is the Redis by which the replicas of an
+    /// installation share their limits, with that installation's name.
     ///
     /// # Errors
     /// Password hashing cannot be set up as configured.
@@ -78,12 +80,13 @@ impl Api {
         clock: Clock,
         ids: Ids,
         draining: CancellationToken,
+        shared: Option<(&Redis, &str)>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             tokens: tokens::Tokens::new(&config.auth),
             passwords: passwords::Passwords::new(&config.auth, ids.clone())?,
             sessions: session::SessionCache::default(),
-            limits: limits::Limits::new(&config.limits),
+            limits: limits::Limits::new(&config.limits, shared),
             in_flight: once::InFlight::default(),
             streams: Arc::new(streams::StreamHub::new(&config.streams)),
             store,

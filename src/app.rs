@@ -24,12 +24,14 @@ use crate::clock::{Clock, Ids};
 use crate::config::{BusKind, Config};
 use crate::dapr::Sidecar;
 use crate::events::{EventType, catalogue};
+use crate::hints::Hints;
 use crate::http::ingress::Ingress;
 use crate::http::internal::{self, Internal};
 use crate::http::request;
 use crate::lifecycle::Lifecycle;
 use crate::notifier::Notifier;
 use crate::projector::Projector;
+use crate::redis::Redis;
 use crate::secrets;
 use crate::state::State;
 use crate::store::trim::Trim;
@@ -140,18 +142,21 @@ impl App {
             &config,
         );
         let (store, writer) = Store::open(&config).await.context("database.url")?;
-        let parts = Parts {
+        let redis = Redis::of(&config.state).await?;
+        let mut parts = Parts {
             config,
             lifecycle,
             store,
             clock,
             ids,
             intake,
+            shared: None,
         };
         if let Some(writer) = writer {
             parts.watch_writer(writer);
         }
         wait_for_schema(&parts.store).await?;
+        parts.share(redis).await?;
         if let Some(listener) = public_listener {
             parts.start_api(listener).await?;
         }
@@ -215,6 +220,8 @@ struct Parts {
     clock: Clock,
     ids: Ids,
     intake: Arc<Intake>,
+    /// The Redis that others on this database share, and what they call the database.
+    shared: Option<(Redis, String)>,
 }
 
 impl Parts {
@@ -229,6 +236,20 @@ impl Parts {
         });
     }
 
+    /// Processes that share a Redis wake each other, and count together.
+    async fn share(&mut self, redis: Option<Redis>) -> anyhow::Result<()> {
+        let Some(redis) = redis else {
+            return Ok(());
+        };
+        let installation = schema::installation(&self.store).await?;
+        let me = self.ids.v4();
+        let hints = Hints::new(redis.clone(), self.store.clone(), &installation, me);
+        self.lifecycle
+            .spawn("hints", hints.run(self.lifecycle.draining()));
+        self.shared = Some((redis, installation));
+        Ok(())
+    }
+
     async fn start_api(&self, listener: TcpListener) -> anyhow::Result<()> {
         let draining = self.lifecycle.draining();
         let api = web::Data::new(Api::new(
@@ -237,6 +258,9 @@ impl Parts {
             self.clock.clone(),
             self.ids.clone(),
             draining.clone(),
+            self.shared
+                .as_ref()
+                .map(|(redis, installation)| (redis, installation.as_str())),
         )?);
         let streams = api.streams();
         streams.begin(&self.store).await?;
@@ -267,7 +291,8 @@ impl Parts {
     }
 
     fn start_consumer(&self, name: &'static str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
-        let state = State::open(&self.config)?;
+        let redis = self.shared.as_ref().map(|(redis, _)| redis);
+        let state = State::open(&self.config, redis)?;
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let consumer = Arc::new(Consumer::new(
             handler,

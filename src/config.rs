@@ -12,6 +12,7 @@ mod explain;
 mod keys;
 mod layers;
 mod merged;
+mod networks;
 mod problem;
 mod schema;
 mod secrets;

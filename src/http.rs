@@ -5,6 +5,8 @@
 pub mod body;
 /// Collects what is wrong with the fields of an input.
 pub mod checks;
+/// Who asks, when proxies stand in between.
+pub mod client_address;
 /// Cursors of lists, and the query that carries them.
 pub mod cursor;
 /// `ETag` and `If-Match`.

@@ -7,16 +7,21 @@ mod absence;
 pub mod dapr;
 /// State in the memory of this process.
 pub mod embedded;
+/// State in Redis.
+pub mod redis;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use anyhow::Context;
 use uuid::Uuid;
 
 use crate::config::{Config, StateKind};
 use crate::dapr::Sidecar;
+use crate::redis::Redis;
 use dapr::DaprState;
 use embedded::EmbeddedState;
+use redis::RedisState;
 
 /// How long a handled event is remembered: as long as the bus may deliver it again.
 const PROCESSED_TTL: Duration = Duration::from_secs(604_800);
@@ -26,6 +31,8 @@ const PROCESSED_TTL: Duration = Duration::from_secs(604_800);
 pub enum State {
     /// In this process.
     Embedded(EmbeddedState),
+    /// In Redis.
+    Redis(RedisState),
     /// In the state store of the Dapr sidecar.
     Dapr(DaprState),
 }
@@ -34,18 +41,21 @@ impl State {
     /// The store of this kind.
     ///
     /// # Errors
-    /// This build does not have it.
-    pub fn open(config: &Config) -> anyhow::Result<Self> {
+    /// There is no Redis, or the sidecar cannot be spoken to.
+    pub fn open(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Self> {
         match config.state.kind {
             StateKind::Embedded => {
                 let state = EmbeddedState::new(config.state.entries_max);
                 Ok(Self::Embedded(state))
             }
+            StateKind::Redis => {
+                let redis = redis.context("state.kind: \"redis\" needs state.redis_url")?;
+                Ok(Self::Redis(RedisState::new(redis.clone())))
+            }
             StateKind::Dapr => {
                 let sidecar = Sidecar::new(&config.dapr)?;
                 Ok(Self::Dapr(DaprState::new(sidecar, config)))
             }
-            StateKind::Redis => anyhow::bail!("state.kind: this build has no \"redis\""),
         }
     }
 
@@ -53,6 +63,7 @@ impl State {
     pub async fn processed(&self, consumer: &'static str, event_ids: &[Uuid]) -> HashSet<Uuid> {
         match self {
             Self::Embedded(state) => state.processed(consumer, event_ids),
+            Self::Redis(state) => state.processed(consumer, event_ids).await,
             Self::Dapr(state) => state.processed(consumer, event_ids).await,
         }
     }
@@ -61,6 +72,7 @@ impl State {
     pub async fn mark_processed(&self, consumer: &'static str, event_ids: &[Uuid]) {
         match self {
             Self::Embedded(state) => state.mark_processed(consumer, event_ids),
+            Self::Redis(state) => state.mark_processed(consumer, event_ids).await,
             Self::Dapr(state) => state.mark_processed(consumer, event_ids).await,
         }
     }

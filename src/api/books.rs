@@ -40,7 +40,7 @@ pub(super) async fn reached(
         if wanted.is_none_or(|wanted| reached >= wanted) {
             return Ok(reached);
         }
-        // In another process nobody wakes us: look again after a while.
+        // Of what another process has done only a hint tells, if any: look again after a while.
         let again = deadline.min(Instant::now() + api.config.bus.poll);
         let _ = timeout_at(again, projected.changed()).await;
         if Instant::now() >= deadline {

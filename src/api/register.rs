@@ -100,7 +100,8 @@ pub(super) async fn register(
     let now = api.clock.now();
     let (user, password) = body.value.check(&api, now)?;
     api.limits
-        .sign_in(address_of(&request), Some(&user.email))?;
+        .sign_in(address_of(&api, &request), Some(&user.email))
+        .await?;
     let key = key.for_body(asked_for(&user).as_bytes());
     let hash = api.passwords.hash(password.clone()).await?;
     let (email, usual) = (user.email.clone(), usual_categories(&api, now));

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::me::UserView;
+use crate::http::client_address::client_address;
 use crate::http::request::AnswerHeaders;
 use crate::http::{Body, Problem};
 use crate::store::sessions::{self, Exchange, TokenHash};
@@ -92,7 +93,7 @@ impl FromRequest for Session {
                 .app_data::<web::Data<Api>>()
                 .ok_or_else(|| Problem::defect("the server has no api"))?;
             let session = authenticate(api, &request).await?;
-            let (limited, headers) = match api.limits.request(session.user_id()) {
+            let (limited, headers) = match api.limits.request(session.user_id()).await {
                 Ok(headers) => (None, headers),
                 Err((problem, headers)) => (Some(problem), headers),
             };
@@ -187,8 +188,8 @@ pub struct SessionView {
     expires_in: i64,
 }
 
-pub(super) fn address_of(request: &HttpRequest) -> Option<std::net::IpAddr> {
-    request.peer_addr().map(|address| address.ip())
+pub(super) fn address_of(api: &Api, request: &HttpRequest) -> Option<std::net::IpAddr> {
+    client_address(request, &api.config.http.trusted_proxies)
 }
 
 /// A session that is about to begin.
@@ -277,7 +278,9 @@ pub(super) async fn login(
 ) -> Result<HttpResponse, Problem> {
     let Login { email, password } = body.value;
     let email = email.trim().to_lowercase();
-    api.limits.sign_in(address_of(&request), Some(&email))?;
+    api.limits
+        .sign_in(address_of(&api, &request), Some(&email))
+        .await?;
     let known = users::by_email(api.store.reads(), &email).await?;
     let (user, hash) = known.unzip();
     // The same work and the same answer, whether or not the address is known.
@@ -313,7 +316,8 @@ pub(super) async fn refresh(
     request: HttpRequest,
     body: Body<Refresh>,
 ) -> Result<HttpResponse, Problem> {
-    api.limits.sign_in(address_of(&request), None)?;
+    let address = address_of(&api, &request);
+    api.limits.sign_in(address, None).await?;
     let now = api.clock.now();
     let old = hash_of(&body.value.refresh_token);
     let (token, new) = new_refresh_token(&api);

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use ::config::ValueKind;
+use deadpool_redis::redis::{ConnectionAddr, IntoConnectionInfo};
 
 use crate::config::keys::{KEYS, Kind};
 use crate::config::merged::Merged;
+use crate::config::networks;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::secrets;
 
@@ -51,13 +53,14 @@ fn text_fault(kind: Kind, text: &str) -> Option<String> {
             .split(',')
             .any(|host| !is_host_and_port(host))
             .then(|| format!("{text:?} is not HOST:PORT, or several separated by commas")),
+        Kind::Networks => networks::parse(text).err(),
         Kind::Choice(words) => (!words.contains(&text))
             .then(|| format!("{text:?} is not one of: {}", words.join(", "))),
         Kind::Url { schemes } => url_fault(text, schemes),
         Kind::SigningKeys => secrets::parse_signing_keys(text)
             .err()
             .map(|error| error.to_string()),
-        Kind::Secret | Kind::Integer { .. } => None,
+        Kind::File | Kind::Secret | Kind::Integer { .. } => None,
     }
 }
 
@@ -82,7 +85,10 @@ fn url_fault(text: &str, schemes: &[&str]) -> Option<String> {
         return None;
     }
     match secrets::url_scheme(text) {
-        Some(scheme) if schemes.contains(&scheme.as_str()) => None,
+        Some(scheme) if schemes.contains(&scheme.as_str()) => match scheme.as_str() {
+            "redis" | "rediss" => redis_url_fault(text),
+            _ => None,
+        },
         // Without the slashes it could be `user:password`.
         Some(scheme) if text[scheme.len()..].starts_with("://") => Some(format!(
             "{scheme}: URLs are not supported by this build, only {}",
@@ -90,6 +96,20 @@ fn url_fault(text: &str, schemes: &[&str]) -> Option<String> {
         )),
         _ => Some(format!("is not a URL that begins with {}", wanted())),
     }
+}
+
+/// What is wrong with the parts of a Redis URL; says nothing of the parts themselves.
+fn redis_url_fault(text: &str) -> Option<String> {
+    let Ok(info) = text.into_connection_info() else {
+        return Some(
+            "is not a URL of the form redis://USER:PASSWORD@HOST:PORT/NUMBER, with what is no \
+             letter and no digit in the password as %XX"
+                .to_owned(),
+        );
+    };
+    matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }).then(|| {
+        "#insecure is not supported: set state.redis_ca_file to who is to be trusted".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -128,6 +148,36 @@ mod tests {
             "SQLITE:x",
         ] {
             assert_eq!(text_fault(DATABASE, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn redis_urls_are_read_to_their_end_and_not_repeated() {
+        let redis = Kind::Url {
+            schemes: &["redis", "rediss"],
+        };
+        for text in [
+            "",
+            "redis://localhost",
+            "redis://:s3%23cr3t@[::1]:6380/3",
+            "rediss://ann:s3cr3t@redis.example.com:6379/0",
+            "REDIS://localhost",
+        ] {
+            assert_eq!(text_fault(redis, text), None, "{text}");
+        }
+        for text in [
+            "redis:s3cr3t",
+            "redis://",
+            "redis://:s3cr3t@",
+            "redis://:s3#cr3t@localhost",
+            "redis://:s3cr3t@localhost:port",
+            "redis://:s3cr3t@localhost:65536",
+            "redis://:s3cr3t@localhost/three",
+            "redis://:s3cr3t@0.0.0.0",
+            "rediss://:s3cr3t@localhost/#insecure",
+        ] {
+            let fault = text_fault(redis, text).expect(text);
+            assert!(!fault.contains("cr3t"), "{fault}");
         }
     }
 

@@ -13,12 +13,16 @@ pub(super) enum Kind {
     Address,
     /// A path of the file system.
     Path,
+    /// A path of the file system; or empty.
+    File,
     /// Text that must not be empty.
     Text,
     /// Letters, digits, `.`, `_` and `-`, at most 100; or empty.
     Name,
     /// `HOST:PORT`, several separated by commas.
     Hosts,
+    /// Addresses and networks (`10.0.0.0/8`), several separated by commas; or empty.
+    Networks,
     /// One of some words.
     Choice(&'static [&'static str]),
     /// A URL, maybe with a password, of one of these schemes; or empty.
@@ -88,6 +92,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::integer("http.request_timeout_ms", 1, TEN_MINUTES_MS),
     KeySpec::integer("http.keep_alive_secs", 0, 3_600),
     KeySpec::integer("http.connections_max", 1, MILLION),
+    KeySpec::new("http.trusted_proxies", Kind::Networks),
     KeySpec::new(
         "database.url",
         Kind::Url {
@@ -138,6 +143,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         },
     )
     .or_env("REDIS_URL"),
+    KeySpec::new("state.redis_ca_file", Kind::File),
     KeySpec::new("auth.jwt_secret_key", Kind::SigningKeys).or_env("JWT_SECRET_KEY"),
     KeySpec::integer("auth.access_token_secs", 60, 3_600),
     KeySpec::integer("auth.refresh_token_days", 1, 365),

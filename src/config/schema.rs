@@ -8,6 +8,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -106,6 +107,9 @@ pub struct Http {
     pub keep_alive: Duration,
     /// Open connections at most, all workers together: 1 to 1000000.
     pub connections_max: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "decode::networks")]
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[database]`: the database.
@@ -232,6 +236,10 @@ pub struct State {
     /// A Redis URL, when one is given; not used by the embedded kind.
     #[serde(deserialize_with = "decode::url")]
     pub redis_url: Option<ConnectionUrl>,
+    /// Certificates of those whom a `rediss:` URL trusts; `None` (empty in the file) trusts the
+    /// public authorities.
+    #[serde(deserialize_with = "decode::file")]
+    pub redis_ca_file: Option<PathBuf>,
 }
 
 /// The kinds of store for short-lived state.

@@ -105,7 +105,7 @@ impl Hands {
         // What was handled is for the inbox to say: a memory of its own says nothing at first.
         let mut settings = config.clone();
         settings.state.kind = StateKind::Embedded;
-        let state = State::open(&settings)?;
+        let state = State::open(&settings, None)?;
         Ok(Self {
             consumer: Consumer::new(handler, store, state, clock, ids),
             counts,

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxPostgresConnector, TransactionTrait};
+use sha2::{Digest, Sha256};
 
 use super::sql::{all, execute, one};
 use super::{Connection, Store, StoreError, postgres, sqlite};
@@ -64,6 +65,30 @@ async fn applied(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, StoreErr
     rows.iter()
         .map(|row| Ok(row.try_get_by_index(0)?))
         .collect()
+}
+
+/// What tells this database from others: the same in every process that uses it, by whatever way it
+/// connects. It is a word of hexadecimal digits, and tells nothing of where the database is.
+///
+/// # Errors
+/// The database cannot be read, or was never migrated.
+pub async fn installation(store: &Store) -> Result<String, StoreError> {
+    let db = store.reads();
+    // Clones on one server differ by their names, databases of one name by when they were made.
+    let name = match db.get_database_backend() {
+        sea_orm::DbBackend::Postgres => "current_database()::text",
+        _ => "(SELECT file FROM pragma_database_list WHERE name = 'main')",
+    };
+    let text = format!("SELECT {name}, min(applied_at) FROM seaql_migrations");
+    let row = one(db, text, [])
+        .await?
+        .ok_or_else(|| StoreError::defect("no migration was applied"))?;
+    let (name, made): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let digest = Sha256::digest(format!("{made} {name}"));
+    Ok(digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// A database whose schema is looked at or changed: the one of the configuration, without a pooler

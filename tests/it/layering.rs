@@ -16,14 +16,16 @@ const RULES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
-    ("state", &["domain", "events", "dapr"]),
+    ("redis", &[]),
+    ("state", &["domain", "events", "redis", "dapr"]),
+    ("hints", &["redis", "store"]),
     ("kafka", &["events"]),
     (
         "bus",
         &["domain", "events", "state", "store", "dapr", "kafka"],
     ),
     ("http", BELOW_HTTP),
-    ("api", BELOW_ROLES),
+    ("api", BELOW_API),
     ("projector", BELOW_ROLES),
     ("notifier", BELOW_ROLES),
     ("secrets", &["dapr"]),
@@ -32,8 +34,10 @@ const RULES: &[(&str, &[&str])] = &[
         &[
             "domain",
             "events",
+            "redis",
             "state",
             "store",
+            "hints",
             "bus",
             "http",
             "dapr",
@@ -67,6 +71,7 @@ const RULES: &[(&str, &[&str])] = &[
 const LEAVES: &[&str] = &["clock", "config", "crash", "lifecycle", "telemetry"];
 const BELOW_HTTP: &[&str] = &["domain", "events", "state", "store", "bus", "dapr"];
 const BELOW_ROLES: &[&str] = &["domain", "events", "state", "store", "bus", "http"];
+const BELOW_API: &[&str] = &["domain", "events", "redis", "state", "store", "bus", "http"];
 
 /// Lines of a file at the most.
 const LINES_MAX: usize = 600;

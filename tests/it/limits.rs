@@ -110,3 +110,42 @@ async fn an_email_address_may_be_tried_so_often_from_anywhere() {
         .await
         .problem(401, "unauthorized");
 }
+
+#[tokio::test]
+async fn behind_a_proxy_an_address_is_the_clients() {
+    let set = [
+        ("limits.sign_in_per_minute", "2"),
+        ("http.trusted_proxies", "127.0.0.2, 10.0.0.0/8"),
+    ];
+    let world = World::with(&set, Clock::system()).await;
+    let mut count = 0;
+    let mut attempt = async |from: u8, forwarded: &str| {
+        let from: std::net::IpAddr = format!("127.0.0.{from}").parse().expect("an address");
+        let http = reqwest::Client::builder().local_address(from);
+        let http = http.build().expect("a client");
+        count += 1;
+        let body = json!({"email": format!("{count}@example.com"), "password": PASSWORD});
+        let request = http.post(format!("{}/v1/auth/login", world.url));
+        let request = request.header("x-forwarded-for", forwarded);
+        Answer::to(request.json(&body)).await
+    };
+    // Two attempts of one client through the proxy, whatever it says that it is; then another's.
+    for said in ["198.51.100.7", "203.0.113.1, 198.51.100.7, 10.1.1.1"] {
+        attempt(2, said).await.problem(401, "unauthorized");
+    }
+    for said in [
+        "198.51.100.7",
+        "203.0.113.2,198.51.100.7",
+        "10.0.0.9,198.51.100.7",
+    ] {
+        refused(attempt(2, said).await);
+    }
+    attempt(2, "198.51.100.8")
+        .await
+        .problem(401, "unauthorized");
+    // Who is no proxy is itself, whatever it says.
+    for said in ["198.51.100.9", "198.51.100.10"] {
+        attempt(3, said).await.problem(401, "unauthorized");
+    }
+    refused(attempt(3, "198.51.100.11").await);
+}

@@ -29,6 +29,7 @@ mod operator;
 mod pipeline;
 mod postgres;
 mod redelivery;
+mod redis;
 mod registering;
 mod schema;
 mod sign_in;

@@ -18,7 +18,7 @@ async fn api(folder: &TempDir) -> Arc<Api> {
     let (store, _writer) = Store::open(&config).await.unwrap();
     let clock = Clock::fixed("2026-02-10T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
     let stop = CancellationToken::new();
-    Arc::new(Api::new(store, config, clock, Ids::seeded(1), stop).unwrap())
+    Arc::new(Api::new(store, config, clock, Ids::seeded(1), stop, None).unwrap())
 }
 
 async fn somebody(api: &Api) -> Uuid {

@@ -1,11 +1,14 @@
 //! Turns the plain values of a file into the types of the fields.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
+use crate::config::networks;
 use crate::config::secrets::{self, ConnectionUrl, SigningKey};
 
 /// Milliseconds.
@@ -56,6 +59,19 @@ pub(super) fn url<'de, D: Deserializer<'de>>(
 ) -> Result<Option<ConnectionUrl>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| ConnectionUrl::new(&text)))
+}
+
+/// A path; empty is none.
+pub(super) fn file<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// A list of networks.
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    networks::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 /// A list of signing keys.

@@ -149,6 +149,74 @@ impl Default for WriterMetrics {
     }
 }
 
+/// What is counted about Redis.
+#[derive(Clone)]
+pub struct RedisMetrics {
+    away: Gauge,
+    failures: Counter,
+}
+
+impl RedisMetrics {
+    /// Looks the metrics up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            away: gauge!(names::REDIS_AWAY),
+            failures: counter!(names::REDIS_FAILURES_TOTAL),
+        }
+    }
+
+    /// It does not answer, or does again.
+    pub fn away(&self, is_away: bool) {
+        self.away.set(u32::from(is_away));
+    }
+
+    /// A question has no answer that can be used.
+    pub fn failed(&self) {
+        self.failures.increment(1);
+    }
+}
+
+impl Default for RedisMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is counted about wake-ups between processes.
+#[derive(Clone)]
+pub struct HintMetrics {
+    sent: Counter,
+    heard: Counter,
+}
+
+impl HintMetrics {
+    /// Looks the metrics up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            sent: counter!(names::HINTS_SENT_TOTAL),
+            heard: counter!(names::HINTS_HEARD_TOTAL),
+        }
+    }
+
+    /// Others were told.
+    pub fn sent(&self) {
+        self.sent.increment(1);
+    }
+
+    /// Another told us.
+    pub fn heard(&self) {
+        self.heard.increment(1);
+    }
+}
+
+impl Default for HintMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Samples are floating point; beyond four billion a level says no more than "too many".
 fn level(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
@@ -163,7 +231,13 @@ macro_rules! opaque_debug {
         }
     )*};
 }
-opaque_debug!(RelayMetrics, ConsumerMetrics, WriterMetrics);
+opaque_debug!(
+    RelayMetrics,
+    ConsumerMetrics,
+    WriterMetrics,
+    RedisMetrics,
+    HintMetrics
+);
 
 #[cfg(test)]
 mod tests {

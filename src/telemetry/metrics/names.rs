@@ -132,6 +132,16 @@ catalogue! {
     DEAD_LETTERS_TOTAL = "wealth_dead_letters_total",
         Kind::Counter, Count, ["topic"], "Events set aside for a person to look at";
 
+    // Redis, and what this process tells others by it.
+    REDIS_AWAY = "wealth_redis_away",
+        Kind::Gauge, Count, [], "1 while Redis does not answer and is not asked, else 0";
+    REDIS_FAILURES_TOTAL = "wealth_redis_failures_total",
+        Kind::Counter, Count, [], "Questions to Redis that failed, took too long or were refused";
+    HINTS_SENT_TOTAL = "wealth_hints_sent_total",
+        Kind::Counter, Count, [], "Wake-ups sent to other processes, each for all commits since the last";
+    HINTS_HEARD_TOTAL = "wealth_hints_heard_total",
+        Kind::Counter, Count, [], "Wake-ups heard from other processes";
+
     // Alerts.
     ALERTS_CREATED_TOTAL = "wealth_alerts_created_total",
         Kind::Counter, Count, ["kind"], "Alerts created";

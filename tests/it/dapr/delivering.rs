@@ -69,7 +69,7 @@ impl Handler for Flaky {
 }
 
 fn consumer(chain: &Chain, handler: Arc<dyn Handler>) -> Arc<Consumer> {
-    let state = State::open(&chain.config).expect("embedded");
+    let state = State::open(&chain.config, None).expect("embedded");
     let (store, clock, ids) = (chain.store.clone(), chain.clock.clone(), chain.ids.clone());
     Arc::new(Consumer::new(handler, store, state, clock, ids))
 }

@@ -32,8 +32,8 @@ async fn what_was_handled_is_known_to_every_replica_for_seven_days() {
     let sidecar = Sidecar::start("it-state").await;
     let (one, other) = (config(sidecar.http_port), config(sidecar.http_port));
     let (one, other) = (
-        State::open(&one).expect("it opens"),
-        State::open(&other).expect("it opens"),
+        State::open(&one, None).expect("it opens"),
+        State::open(&other, None).expect("it opens"),
     );
     let (handled, new) = (ids(200), ids(200));
     let both = [handled.clone(), new].concat();
@@ -60,7 +60,7 @@ async fn what_was_handled_is_known_to_every_replica_for_seven_days() {
 async fn a_store_that_does_not_answer_is_waited_for_once_in_a_while() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = silent.local_addr().expect("an address").port();
-    let state = State::open(&config(port)).expect("it opens");
+    let state = State::open(&config(port), None).expect("it opens");
     let begun = Instant::now();
     for _ in 0..100 {
         assert!(state.processed("projector", &ids(1)).await.is_empty());

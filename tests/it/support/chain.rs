@@ -302,7 +302,7 @@ pub(crate) fn expense(household: Household, amount: &str, date: NaiveDate) -> Dr
 fn consumers(parts: (Store, Clock, Ids), config: &Config) -> (Arc<Consumer>, Arc<Consumer>) {
     let (store, clock, ids) = parts;
     let consumer = |handler: Arc<dyn Handler>| {
-        let state = State::open(config).expect("embedded");
+        let state = State::open(config, None).expect("embedded");
         let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
         Arc::new(Consumer::new(handler, store, state, clock, ids))
     };

@@ -17,6 +17,8 @@ pub(crate) mod person;
 pub(crate) mod process;
 /// The books counted anew.
 pub(crate) mod recount;
+/// A Redis that can go away.
+pub(crate) mod redis;
 /// Everything that the database holds.
 pub(crate) mod rows;
 /// A real sidecar.
@@ -35,6 +37,7 @@ pub(crate) use parts::Parts;
 pub(crate) use person::{Answer, Person};
 pub(crate) use process::Process;
 pub(crate) use recount::{recount, settled};
+pub(crate) use redis::RedisServer;
 pub(crate) use rows::Rows;
 pub(crate) use sidecar::Sidecar;
 pub(crate) use stack::Stack;

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use wealth_companion::store::event_log::LogPosition;
 
 use super::World;
 
@@ -235,6 +236,16 @@ impl Person {
         self.get(&format!("{path}{join}wait_for={position}"))
             .await
             .expect(200)
+    }
+
+    /// Waits until the read models show a write. Fails when they do not within two seconds.
+    pub(crate) async fn sees(&self, write: &Answer) {
+        let place = |answer: &Answer| -> LogPosition {
+            let text = answer.header("x-log-position");
+            text.parse().expect("a place in the log")
+        };
+        let shown = self.get_after("/v1/budgets", write).await;
+        assert!(place(&shown) >= place(write), "{shown:?}");
     }
 
     /// Waits until as many alerts are listed; gives them, newest first. Fails after ten seconds.

@@ -121,6 +121,13 @@ impl Process {
         })
     }
 
+    /// A text of the internal listener.
+    pub(crate) async fn internal_text(&self, path: &str) -> String {
+        let url = format!("{}{path}", self.internal_url);
+        let answer = self.http.get(url).send().await.expect("an answer");
+        answer.text().await.expect("a text")
+    }
+
     /// What it has logged under this message.
     pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
         let log = lock(&self.log);

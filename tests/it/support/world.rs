@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wealth_companion::app::{App, Role};
 use wealth_companion::clock::{Clock, Ids};
+use wealth_companion::config::Config;
 use wealth_companion::lifecycle::Lifecycle;
 use wealth_companion::store::Store;
 
@@ -51,6 +52,17 @@ impl World {
         clock: Clock,
     ) -> Self {
         let config = super::config(data_dir.path(), set);
+        Self::run(data_dir, config, roles, clock).await
+    }
+
+    /// Another process on the database of this one, of role `api`, with these settings.
+    pub(crate) async fn beside(&self, set: &[(&str, &str)]) -> Self {
+        let config = super::config(self.data_dir.path(), set);
+        let nothing = TempDir::new().expect("a folder");
+        Self::run(nothing, config, &[Role::Api], self.clock.clone()).await
+    }
+
+    async fn run(data_dir: TempDir, config: Config, roles: &[Role], clock: Clock) -> Self {
         let roles: BTreeSet<Role> = roles.iter().copied().collect();
         let app = App::start(config, &roles, clock.clone(), Ids::system())
             .await

@@ -64,7 +64,7 @@ impl Books {
         let publisher: Arc<dyn Publisher> =
             Arc::new(EmbeddedPublisher::new(store.clone(), clock.clone()));
         let relay = Relay::new(store.clone(), publisher, clock.clone(), config.bus.clone());
-        let state = State::open(&config).expect("embedded");
+        let state = State::open(&config, None).expect("embedded");
         let subscription = |handler: Arc<dyn Handler>| {
             let (store, clock) = (store.clone(), clock.clone());
             let consumer = Consumer::new(
