@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             rate(ours) / rate(raw).max(1),
             rate(ours) * 100 / rate(raw).max(1) % 100
         );
-        bench.end(&server).await?;
+        bench.end(&server)?;
     }
     Ok(())
 }
@@ -105,7 +105,7 @@ impl Bench {
         })
     }
 
-    async fn end(self, server: &str) -> Result<(), Box<dyn std::error::Error>> {
+    fn end(&self, server: &str) -> Result<(), Box<dyn std::error::Error>> {
         psql(
             server,
             &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),

@@ -137,7 +137,7 @@ async fn publish(double: web::Data<Double>, body: web::Json<Value>) -> HttpRespo
     }
 }
 
-async fn start(double: Arc<Double>) -> u16 {
+fn start(double: Arc<Double>) -> u16 {
     let data = web::Data::from(double);
     let server = HttpServer::new(move || {
         App::new().app_data(data.clone()).route(
@@ -176,7 +176,7 @@ async fn failed_entries_alone_are_published_again() {
     let double = Arc::new(Double::default());
     // Popped from the end.
     *double.answers.lock().expect("a lock") = vec![failing(&["1"]), failing(&["1", "2"])];
-    let port = start(Arc::clone(&double)).await;
+    let port = start(Arc::clone(&double));
     let publisher = publisher(&config(port, "", "t"));
     let batch: Vec<LogEntry> = ["1", "2", "3"].map(|at| entry(at, CREATED, "")).into();
     publisher.publish(&batch).await.expect("published");

@@ -75,7 +75,7 @@ async fn each_kind_is_kept_and_the_others_go_on() {
         event["data"]["userId"] = json!(nobody);
     });
     let not_for_this = with(&log[0], |event| {
-        event["type"] = json!("notification.alert.sent")
+        event["type"] = json!("notification.alert.sent");
     });
     let poison: [(&str, Option<&[u8]>); 6] = [
         ("EOF while parsing", None),

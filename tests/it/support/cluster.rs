@@ -5,8 +5,6 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 use wealth_companion::app::Role;
 use wealth_companion::clock::Clock;
-use wealth_companion::config::Config;
-use wealth_companion::store::Store;
 
 use super::sidecar::{Environment, Options};
 use super::stack::{self, SIGNING_KEY};
@@ -22,7 +20,8 @@ pub(crate) struct Cluster {
 /// A role with its sidecar.
 pub(crate) struct Member {
     pub(crate) world: World,
-    pub(crate) sidecar: Sidecar,
+    /// It runs as long as the role does.
+    _sidecar: Sidecar,
 }
 
 impl Cluster {
@@ -64,7 +63,10 @@ impl Cluster {
         };
         let sidecar = Sidecar::with(&self.topics.app_id(name), options).await;
         let world = self.world(role, &sidecar, set).await;
-        Member { world, sidecar }
+        Member {
+            world,
+            _sidecar: sidecar,
+        }
     }
 
     /// The role beside this sidecar.
@@ -95,23 +97,6 @@ impl Cluster {
                 format!("127.0.0.1:{}", sidecar.app_port),
             ),
         ]
-    }
-
-    /// The configuration beside a sidecar, for parts that are stepped by hand.
-    pub(crate) fn config(&self, sidecar: &Sidecar, set: &[(&str, &str)]) -> Config {
-        let settings = self.settings(sidecar);
-        let texts = settings.iter().map(|(key, value)| (*key, value.as_str()));
-        let all: Vec<(&str, &str)> = texts.chain(set.iter().copied()).collect();
-        super::config_with(&all)
-    }
-
-    /// A handle on the database.
-    pub(crate) async fn store(&self) -> Store {
-        let config = super::config_with(&[
-            ("database.url", &self.database_url),
-            ("auth.jwt_secret_key", SIGNING_KEY),
-        ]);
-        Store::open(&config).await.expect("it opens").0
     }
 
     /// A connection to the database.

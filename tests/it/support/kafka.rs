@@ -46,7 +46,10 @@ async fn drop_leftovers(brokers: &str) {
                 .and_then(|rest| rest.split('_').next());
             pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists())
         };
-        let names = topics.topics().iter().map(|topic| topic.name());
+        let names = topics
+            .topics()
+            .iter()
+            .map(rdkafka::metadata::MetadataTopic::name);
         let over: Vec<&str> = names.filter(is_over).collect();
         let _ = admin.delete_topics(&over, &AdminOptions::new()).await;
     })
@@ -251,7 +254,9 @@ impl Kafka {
             let list = client.fetch_group_list(Some(&group), config.timeout);
             let list = list.expect("an answer");
             let found = list.groups().iter().find(|found| found.name() == group);
-            let members = found.into_iter().flat_map(|found| found.members());
+            let members = found
+                .into_iter()
+                .flat_map(rdkafka::groups::GroupInfo::members);
             members.map(|member| member.id().to_owned()).collect()
         });
         asked.await.expect("it does not panic")
