@@ -126,8 +126,8 @@ fn named(number: u32) -> String {
 fn template() -> &'static str {
     static TEMPLATE: OnceLock<String> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
-        // Nobody waits for it: what is left at the end is removed next time.
-        std::thread::spawn(drop_leftovers);
+        // Before any story begins: dropping makes the server flush, and others wait.
+        drop_leftovers();
         let name = empty_database();
         migrate(&Stack::get().database_url(&name));
         name
