@@ -32,7 +32,7 @@ use crate::lifecycle::Lifecycle;
 use crate::notifier::Notifier;
 use crate::projector::Projector;
 use crate::redis::Redis;
-use crate::secrets;
+use crate::secrets::signing_key;
 use crate::state::State;
 use crate::store::trim::Trim;
 use crate::store::{Store, schema};
@@ -105,7 +105,7 @@ impl App {
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
         if roles.contains(&Role::Api) {
-            secrets::ensure_signing_key(&mut config, &ids)?;
+            signing_key::ensure(&mut config, &ids)?;
         }
         let config = Arc::new(config);
         let lifecycle = Lifecycle::new(

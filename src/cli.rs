@@ -24,6 +24,7 @@ use crate::app::{App, Role};
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, LoadArgs, Loaded, LogFormat};
 use crate::demo::{self, DemoOptions};
+use crate::secrets::store::{self, Need};
 use crate::store::audit::Audit;
 use crate::store::{Store, schema};
 use crate::telemetry;
@@ -157,16 +158,22 @@ impl Cli {
     /// It could not be done; the error says why and what to do.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            None => serve(self.settings.load()?.config, &roles(&self.roles)),
+            None => serve(&self.settings, &roles(&self.roles)),
             Some(Command::Demo { url, pace_ms }) => play_demo(url, pace_ms),
-            Some(Command::Verify { repair }) => verify(&self.settings.load()?.config, repair),
+            Some(Command::Verify { repair }) => verify(&self.settings.with_database()?, repair),
             Some(Command::Migrate { command }) => {
-                migrate::run(&command, &self.settings.load()?.config)
+                migrate::run(&command, &self.settings.with_database()?)
             }
             Some(Command::Events { command }) => {
-                events::run(&command, &self.settings.load()?.config)
+                let needs_database = matches!(command, EventsCommand::Replay(_));
+                let config = if needs_database {
+                    self.settings.with_database()?
+                } else {
+                    self.settings.load()?.config
+                };
+                events::run(&command, &config)
             }
-            Some(Command::Dlq { command }) => dlq::run(&command, &self.settings.load()?.config),
+            Some(Command::Dlq { command }) => dlq::run(&command, &self.settings.with_database()?),
             Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }
@@ -174,6 +181,18 @@ impl Cli {
 
 impl Settings {
     fn load(&self) -> anyhow::Result<Loaded> {
+        Config::load(&self.args()).context("the settings are wrong")
+    }
+
+    /// As a command needs it that works on the database.
+    fn with_database(&self) -> anyhow::Result<Config> {
+        let loaded = self.load()?;
+        let say = |text: &str| eprintln!("wealth-companion: {text}");
+        let resolved = store::resolve(self.args(), loaded, Need::Database, say);
+        Ok(on_runtime(resolved)?.config)
+    }
+
+    fn args(&self) -> LoadArgs {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -188,7 +207,7 @@ impl Settings {
         for (key, value) in &self.set {
             args = args.flag(key.clone(), value.clone(), "--set");
         }
-        Config::load(&args).context("the settings are wrong")
+        args
     }
 }
 
@@ -207,7 +226,9 @@ fn roles(chosen: &[RoleArg]) -> BTreeSet<Role> {
         .collect()
 }
 
-fn serve(config: Config, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
+fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
+    let loaded = settings.load()?;
+    let config = &loaded.config;
     let json = match config.log.format {
         LogFormat::Json => true,
         LogFormat::Pretty => false,
@@ -215,6 +236,15 @@ fn serve(config: Config, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
     };
     let _flushed_at_the_end = telemetry::init(json, &config.log.level)?;
     on_runtime(async {
+        let need = if roles.contains(&Role::Api) {
+            Need::Api
+        } else {
+            Need::Database
+        };
+        let say = |text: &str| tracing::warn!("{text}");
+        let config = store::resolve(settings.args(), loaded, need, say)
+            .await?
+            .config;
         let app = App::start(config, roles, Clock::system(), Ids::system()).await?;
         app.lifecycle().handle_signals()?;
         let internal = app.addresses.internal;

@@ -22,6 +22,8 @@ mod tests;
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
+
 pub use explain::{Explanation, Setting, Shown};
 pub use problem::{ConfigErrors, Problem, ProblemKind};
 pub use schema::{
@@ -44,7 +46,15 @@ pub use secrets::{ConnectionUrl, SigningKey};
 pub struct LoadArgs {
     file: Option<PathBuf>,
     environment: Vec<(String, String)>,
+    secrets: Option<Stored>,
     flags: Vec<Flag>,
+}
+
+/// What a secret store has.
+#[derive(Clone)]
+struct Stored {
+    store: String,
+    values: Vec<(&'static str, SecretString)>,
 }
 
 /// One value given on the command line.
@@ -74,6 +84,18 @@ impl LoadArgs {
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
+        self
+    }
+
+    /// Reads these secrets too, by their names in the environment; `store` is where they are from.
+    #[must_use]
+    pub fn secrets(
+        mut self,
+        store: impl Into<String>,
+        values: Vec<(&'static str, SecretString)>,
+    ) -> Self {
+        let store = store.into();
+        self.secrets = Some(Stored { store, values });
         self
     }
 
@@ -133,7 +155,10 @@ impl Loaded {
 }
 
 impl Config {
-    /// Reads all layers, later wins: embedded defaults, file, environment, flags.
+    /// The names of what is read from a secret store, where `dapr.secretstore` names one.
+    pub const STORED_SECRETS: [&'static str; 4] = keys::STORED;
+
+    /// Reads all layers, later wins: embedded defaults, file, environment, secret store, flags.
     ///
     /// # Errors
     ///

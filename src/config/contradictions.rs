@@ -189,18 +189,16 @@ fn is_server(merged: &Merged) -> Option<bool> {
     Some(scheme.is_some_and(|scheme| scheme != "sqlite"))
 }
 
-/// Whether `DATABASE_URL` and the other secrets come from a secret store, which is asked at the
-/// start and not here.
-fn has_secret_store(merged: &Merged) -> bool {
-    merged
-        .text("dapr.secretstore")
-        .is_some_and(|name| !name.is_empty())
+/// Whether the key is still to come from a secret store, which is asked at the start and not here.
+fn is_to_come(merged: &Merged, key: &str) -> bool {
+    let is_empty = |key| merged.text(key).is_some_and(|text| text.trim().is_empty());
+    !is_empty("dapr.secretstore") && is_empty(key)
 }
 
 /// A bus between processes needs a database between processes.
 fn bus_without_a_shared_database(merged: &Merged) -> Option<String> {
     let kind = merged.text("bus.kind")?;
-    let lonely = kind != "embedded" && !is_server(merged)? && !has_secret_store(merged);
+    let lonely = kind != "embedded" && !is_server(merged)? && !is_to_come(merged, "database.url");
     lonely.then(|| {
         format!("{kind:?} carries events between processes, which must share a PostgreSQL database: set database.url")
     })
@@ -208,22 +206,22 @@ fn bus_without_a_shared_database(merged: &Merged) -> Option<String> {
 
 fn direct_to_another(merged: &Merged) -> Option<String> {
     let direct = !merged.text("database.direct_url")?.is_empty();
-    let alone = direct && !is_server(merged)? && !has_secret_store(merged);
+    let alone = direct && !is_server(merged)? && !is_to_come(merged, "database.url");
     alone.then(|| "goes with a PostgreSQL database: set database.url too".to_owned())
 }
 
 fn redis_without_url(merged: &Merged) -> Option<String> {
     let missing = merged.text("state.kind")? == "redis"
         && merged.text("state.redis_url")?.is_empty()
-        && !has_secret_store(merged);
+        && !is_to_come(merged, "state.redis_url");
     missing.then(|| "\"redis\" needs state.redis_url".to_owned())
 }
 
 /// Servers that share a database must share the key; one that is generated stays with its process.
 fn missing_signing_key(merged: &Merged) -> Option<String> {
-    let foreign = is_server(merged)? && !has_secret_store(merged);
     let missing = merged.text("auth.jwt_secret_key")?.trim().is_empty();
-    (foreign && missing).then(|| {
+    let is_to_come = is_to_come(merged, "auth.jwt_secret_key");
+    (is_server(merged)? && missing && !is_to_come).then(|| {
         "may be empty only with an SQLite database (see database.url); \
          make one with `openssl rand -base64 48`"
             .to_owned()

@@ -83,10 +83,23 @@ pub(super) fn settings(merged: &Merged) -> Vec<Setting> {
         Some(Setting {
             key: spec.name,
             value,
-            origin: merged.origin(spec.name).to_owned(),
+            origin: origin(merged, spec),
         })
     };
     KEYS.iter().filter_map(shown).collect()
+}
+
+/// Where a value comes from. The secret store is asked at the start, and not for this.
+fn origin(merged: &Merged, spec: &KeySpec) -> String {
+    let configured = merged.origin(spec.name);
+    match merged.text("dapr.secretstore") {
+        Some(store)
+            if !store.is_empty() && spec.is_stored() && !configured.starts_with("flag ") =>
+        {
+            format!("(from the secret store {store:?} at the start) {configured}")
+        }
+        _ => configured.to_owned(),
+    }
 }
 
 /// The configuration as `config show` prints it. Displays as aligned lines, `key = value   #

@@ -124,6 +124,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::new("dapr.pubsub", Kind::Text),
     KeySpec::new("dapr.statestore", Kind::Text),
     KeySpec::new("dapr.secretstore", Kind::Name),
+    KeySpec::new("dapr.secret", Kind::Text),
     KeySpec::integer("dapr.timeout_ms", 1, TEN_MINUTES_MS),
     KeySpec::integer("dapr.bulk_wait_ms", 1, MINUTE_MS),
     KeySpec::new("kafka.brokers", Kind::Hosts),
@@ -165,6 +166,21 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::new("ai.gemini_api_key", Kind::Secret).or_env("GEMINI_API_KEY"),
 ];
 
+/// What is read from a secret store, where one is named: the same names as in the environment.
+pub(super) const STORED: [&str; 4] = [
+    "DATABASE_URL",
+    "GEMINI_API_KEY",
+    "JWT_SECRET_KEY",
+    "REDIS_URL",
+];
+
+impl KeySpec {
+    /// Whether it is read from a secret store, where one is named.
+    pub(super) fn is_stored(&self) -> bool {
+        self.bare_env.is_some_and(|name| STORED.contains(&name))
+    }
+}
+
 /// The key of this name.
 pub(super) fn find(name: &str) -> Option<&'static KeySpec> {
     KEYS.iter().find(|spec| spec.name == name)
@@ -181,7 +197,7 @@ pub(super) fn is_section(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, Kind};
+    use super::{KEYS, Kind, STORED};
     use crate::config::layers::DEFAULTS;
 
     /// `default.toml` as (key, comment above it), read without the code under test.
@@ -209,6 +225,14 @@ mod tests {
         let documented: Vec<String> = documented().into_iter().map(|(key, _)| key).collect();
         let table: Vec<&str> = KEYS.iter().map(|spec| spec.name).collect();
         assert_eq!(documented, table);
+    }
+
+    #[test]
+    fn every_stored_secret_has_a_key() {
+        let stored = KEYS.iter().filter(|spec| spec.is_stored());
+        let mut names: Vec<_> = stored.filter_map(|spec| spec.bare_env).collect();
+        names.sort_unstable();
+        assert_eq!(names, STORED);
     }
 
     #[test]

@@ -7,12 +7,13 @@ mod file;
 use std::num::IntErrorKind;
 
 use ::config::{ConfigError, Map, Source, Value, ValueKind};
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::keys::{self, KeySpec, Kind};
+use crate::config::keys::{self, KEYS, KeySpec, Kind};
 use crate::config::merged::Merged;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::suggest;
-use crate::config::{Flag, LoadArgs};
+use crate::config::{Flag, LoadArgs, Stored};
 
 /// The embedded defaults.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -25,8 +26,23 @@ pub(super) fn merge(args: &LoadArgs, problems: &mut Vec<Problem>) -> Merged {
         layers.push(file::read(path, problems));
     }
     layers.push(environment::read(&args.environment, problems));
+    if let Some(stored) = &args.secrets {
+        layers.push(read_secrets(stored, problems));
+    }
     layers.push(read_flags(&args.flags, problems));
     Merged::of(layers, problems)
+}
+
+fn read_secrets(stored: &Stored, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::default();
+    for spec in KEYS.iter().filter(|spec| spec.is_stored()) {
+        let named = |(name, _): &&(&str, SecretString)| spec.bare_env == Some(name);
+        if let Some((name, value)) = stored.values.iter().find(named) {
+            let origin = format!("secret store {:?}, {name}", stored.store);
+            layer.set_text(spec, value.expose_secret(), origin, problems);
+        }
+    }
+    layer
 }
 
 fn read_flags(flags: &[Flag], problems: &mut Vec<Problem>) -> Layer {

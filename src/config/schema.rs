@@ -191,6 +191,8 @@ pub struct Dapr {
     pub statestore: String,
     /// Name of the secret store component; empty: secrets come from the configuration.
     pub secretstore: String,
+    /// Name of the secret that has those of the product as its keys.
+    pub secret: String,
     /// How long a call of the sidecar may take: 1 ms to 10 min (`timeout_ms`).
     #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
     pub timeout: Duration,

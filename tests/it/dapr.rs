@@ -8,5 +8,7 @@ mod delivering;
 mod poison;
 /// What stands in Kafka.
 mod publishing;
+/// What must be there at the start.
+mod secrets;
 /// What spares work.
 mod state;

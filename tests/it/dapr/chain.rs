@@ -39,6 +39,8 @@ async fn a_booking_becomes_a_live_alert_through_three_sidecars() {
     drop(stream);
     for member in cluster.members {
         member.world.stop().await.0.expect("a clean end");
+        let log = member.sidecar.log();
+        assert!(!log.contains("level=error"), "{log}");
     }
 }
 

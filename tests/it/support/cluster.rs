@@ -21,7 +21,7 @@ pub(crate) struct Cluster {
 pub(crate) struct Member {
     pub(crate) world: World,
     /// It runs as long as the role does.
-    _sidecar: Sidecar,
+    pub(crate) sidecar: Sidecar,
 }
 
 impl Cluster {
@@ -63,10 +63,7 @@ impl Cluster {
         };
         let sidecar = Sidecar::with(&self.topics.app_id(name), options).await;
         let world = self.world(role, &sidecar, set).await;
-        Member {
-            world,
-            _sidecar: sidecar,
-        }
+        Member { world, sidecar }
     }
 
     /// The role beside this sidecar.
@@ -99,15 +96,10 @@ impl Cluster {
         ]
     }
 
-    /// A connection to the database.
-    pub(crate) async fn connect(&self) -> sea_orm::DatabaseConnection {
-        stack::connect(&self.database_url).await
-    }
-
     /// The first column of what a query finds, as texts.
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         use sea_orm::{ConnectionTrait, Statement};
-        let db = self.connect().await;
+        let db = stack::connect(&self.database_url).await;
         let statement = Statement::from_string(db.get_database_backend(), sql);
         let rows = db.query_all_raw(statement).await.expect("rows");
         rows.iter()
