@@ -5,6 +5,7 @@ mod contradictions;
 mod leaks;
 mod problems;
 mod show;
+mod stored;
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,12 @@
 //! The whole chain: three processes that share nothing but PostgreSQL, Kafka and Redis.
 
+use std::time::{Duration, Instant};
+
 use wealth_companion::app::Role;
 use wealth_companion::clock::Ids;
 
 use crate::support::Cluster;
+use crate::support::cluster::Member;
 
 const CREATED: &str = "finance.transaction.created";
 
@@ -78,4 +81,31 @@ async fn a_record_without_a_sidecar_is_heard_with_all_its_digits_and_once() {
     assert_eq!(dashboard.body["spending"], "123456789012345.69");
     let inbox = "SELECT event_id::text FROM inbox WHERE consumer = 'projector'";
     assert_eq!(cluster.texts(inbox).await.len(), 3);
+}
+
+/// The sidecar asks once in its life what is heard. It stays when the role goes, and delivers again
+/// when the role is back.
+#[tokio::test]
+async fn a_role_that_was_away_hears_what_was_said_meanwhile() {
+    let mut cluster = Cluster::start(&[Role::Api, Role::Projector], &[]).await;
+    let Member { world, sidecar } = cluster.members.pop().expect("the projector");
+    let api = &cluster.members[0].world;
+    let ada = api.register("ada").await;
+    let wallet = ada.wallet("Checking", "USD", "0.00").await;
+    let groceries = ada.category("Groceries").await;
+    let today = api.clock.now().date_naive().to_string();
+    let first = ada.spend(&wallet, &groceries, "1.00", &today).await;
+    let dashboard = ada.get_after("/v1/dashboard", &first).await;
+    assert_eq!(dashboard.body["spending"], "1.00");
+
+    world.stop().await.0.expect("a clean end");
+    let last = ada.spend(&wallet, &groceries, "2.00", &today).await;
+    cluster.topics.wait_for(CREATED, 2).await;
+    let _back = cluster.world(Role::Projector, &sidecar, &[]).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while ada.get_after("/v1/dashboard", &last).await.body["spending"] != "3.00" {
+        assert!(Instant::now() < deadline, "it does not come");
+    }
+    let letters = cluster.texts("SELECT reason FROM dead_letters").await;
+    assert!(letters.is_empty(), "{letters:?}");
 }

@@ -1,11 +1,12 @@
 //! Secrets come from the store, and one that is missing stops the start by its name.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::sidecar::Options;
+use crate::support::sidecar::{Options, free_ports};
 use crate::support::stack::{SIGNING_KEY, fresh_database};
 use crate::support::{Process, Sidecar, Stack};
 
@@ -74,6 +75,32 @@ async fn the_roles_start_with_the_secrets_of_the_store() {
     assert!(said.starts_with("1 users"), "{said} {}", errors(&verify));
     let status = command(&folder, sidecar.http_port, &[], &["migrate", "status"]);
     assert!(output(status).await.status.success());
+}
+
+#[tokio::test]
+async fn it_waits_for_a_sidecar_that_starts_later() {
+    let [http_port] = free_ports();
+    let folder = TempDir::new().expect("a folder");
+    let url = Stack::get().database_url(&fresh_database());
+    let secrets = json!({"DATABASE_URL": url, "JWT_SECRET_KEY": SIGNING_KEY}).to_string();
+    let sidecar = async {
+        // Later than a wait that is worth no word.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let options = Options {
+            secrets,
+            http_port: Some(http_port),
+            ..Options::default()
+        };
+        Sidecar::with("it-secrets", options).await
+    };
+    let process = Process::spawn(command(&folder, http_port, &[], &[]));
+    let (process, _sidecar) = tokio::join!(process, sidecar);
+    let said = process.logged(&format!(
+        "waits for the Dapr sidecar on port {http_port} (dapr.http_port), \
+         for the secrets of the store \"secretstore\""
+    ));
+    assert_eq!(said.len(), 1);
+    process.stop().await;
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) environment: Environment,
     /// The text of the file of secrets.
     pub(crate) secrets: String,
+    /// The port of its API, where the app must know it before.
+    pub(crate) http_port: Option<u16>,
 }
 
 impl Sidecar {
@@ -53,7 +55,8 @@ impl Sidecar {
         std::fs::write(folder.path().join("secrets.json"), secrets).expect("written");
         let log = folder.path().join("daprd.log");
         let output = File::create(&log).expect("a file");
-        let [http_port, app_port, grpc, internal_grpc, metrics] = free_ports();
+        let [free, app_port, grpc, internal_grpc, metrics] = free_ports();
+        let http_port = options.http_port.unwrap_or(free);
         let mut command = Command::new(Stack::get().text("/daprd/binary"));
         command
             .env_clear()
@@ -143,7 +146,7 @@ fn components() -> PathBuf {
 }
 
 /// Ports that nobody listens on, and that no other test of this process was given.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     std::array::from_fn(|_| {
