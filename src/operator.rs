@@ -17,3 +17,6 @@ pub mod tail;
 pub mod topics;
 
 pub use handing::HearingRole;
+
+/// Why Kafka did not do what it was asked to.
+pub use crate::kafka::KafkaFault;

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::config::{BusKind, Config};
+use crate::operator::KafkaFault;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
@@ -59,7 +60,7 @@ pub(super) fn run(command: &EventsCommand, config: &Config) -> anyhow::Result<Ex
         EventsCommand::Replay(args) => replay::run(args, config),
     };
     done.map_err(|error| match config.bus.kind {
-        BusKind::Embedded if error.is::<crate::kafka::KafkaFault>() => error.context(
+        BusKind::Embedded if error.is::<KafkaFault>() => error.context(
             "bus.kind is \"embedded\", which carries events in the database and has no topics",
         ),
         _ => error,

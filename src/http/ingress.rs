@@ -1,5 +1,5 @@
 //! What the Dapr sidecar calls on the internal listener: it asks once what this process hears, and
-//! then delivers. [`wire`] reads and writes its forms; [`crate::bus::dapr::Intake`] does the work.
+//! then delivers. `wire` reads and writes its forms; [`crate::bus::dapr::Intake`] does the work.
 
 /// The sidecar's forms.
 mod wire;

@@ -3,7 +3,7 @@
 //! They go the ordinary way, so the inbox passes over what was handled. It remembers for some days
 //! only, and sums must not be added to twice: so nothing is handed over that it may have forgotten, and
 //! to the projector nothing that is not in this database's log, which is the proof that its booking
-//! is in these books. See `docs/adr/0004-a-replay-cannot-make-sums-wrong.md`.
+//! is in these books. See `docs/adr/0006-a-replay-cannot-make-sums-wrong.md`.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -60,10 +60,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &[]),
-    (
-        "cli",
-        &["app", "demo", "kafka", "operator", "secrets", "store"],
-    ),
+    ("cli", &["app", "demo", "operator", "secrets", "store"]),
     ("main", &["cli"]),
 ];
 

@@ -33,7 +33,7 @@ fn retries() -> f64 {
 
 #[tokio::test]
 async fn the_database_goes_away_and_comes_back() {
-    let kafka = Kafka::with(&[("database.busy_timeout_ms", "500")]).await;
+    let kafka = Kafka::with(&[("database.busy_timeout_ms", "1500")]).await;
     let chain = kafka.quiet_chain().await;
     let ada = chain.household("ada").await;
     chain.spend(ada, "10.00", "2026-11-10").await;
@@ -74,7 +74,7 @@ async fn the_database_goes_away_and_comes_back() {
 
 #[tokio::test]
 async fn it_stops_while_the_database_is_away_and_another_goes_on() {
-    let kafka = Kafka::with(&[("database.busy_timeout_ms", "300")]).await;
+    let kafka = Kafka::with(&[("database.busy_timeout_ms", "1500")]).await;
     let chain = kafka.quiet_chain().await;
     let ada = chain.household("ada").await;
     for _ in 0..5 {

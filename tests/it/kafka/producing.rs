@@ -1,17 +1,22 @@
 //! Faults of brokers that a real one does not make on demand, by librdkafka's own mock of them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use sea_orm::EntityTrait;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use wealth_companion::bus::Publisher;
-use wealth_companion::bus::kafka::KafkaPublisher;
+use wealth_companion::bus::kafka::{KafkaPublisher, KafkaSubscription};
 use wealth_companion::config::Config;
+use wealth_companion::store::entities::dead_letters;
 use wealth_companion::store::event_log::{LogEntry, LogPosition};
 
 use crate::support::Chain;
+use crate::support::kafka::until;
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
@@ -98,4 +103,39 @@ async fn a_producer_that_gives_up_for_good_is_followed_by_a_new_one() {
         tries += 1;
         assert!(tries < 3, "a new producer goes on");
     }
+}
+
+#[tokio::test]
+async fn a_member_waits_for_brokers_and_leaves_in_time_when_they_are_away() {
+    let (mock, config, log, _folder) = mock(&[]).await;
+    for topic in ["finance.transaction.updated", "finance.transaction.deleted"] {
+        mock.create_topic(topic, 3, 1).expect("a topic");
+    }
+    let chain = Chain::new().await;
+    mock.broker_down(1).expect("down");
+    let subscription = KafkaSubscription::new(Arc::clone(&chain.projector), &config);
+    let draining = CancellationToken::new();
+    let running = tokio::spawn(subscription.expect("a member").run(draining.clone()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!running.is_finished(), "it waits");
+    mock.broker_up(1).expect("up");
+    let publisher = KafkaPublisher::new(&config).expect("a producer");
+    publisher.publish(&log).await.expect("published");
+    // Another database than the one that they were said in: it knows nobody of them.
+    until("all are decided", || async {
+        let letters = dead_letters::Entity::find().all(chain.store.reads()).await;
+        letters.expect("letters").len() == log.len()
+    })
+    .await;
+    mock.broker_down(1).expect("down");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let begun = Instant::now();
+    draining.cancel();
+    let ended = running.await.expect("it does not panic");
+    ended.expect("it ends well");
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(12),
+        "it leaves in time: {took:?}"
+    );
 }

@@ -14,7 +14,7 @@ use super::{Sidecar, Stack, Topics, World};
 pub(crate) struct Cluster {
     pub(crate) topics: Topics,
     pub(crate) members: Vec<Member>,
-    database_url: String,
+    pub(crate) database_url: String,
 }
 
 /// A role with its sidecar.
@@ -22,6 +22,14 @@ pub(crate) struct Member {
     pub(crate) world: World,
     /// It runs as long as the role does.
     pub(crate) sidecar: Sidecar,
+}
+
+impl Member {
+    /// The role ends as on SIGTERM, and its sidecar after it.
+    pub(crate) async fn stop(self) {
+        let (ended, _folder) = self.world.stop().await;
+        ended.expect("it ends well");
+    }
 }
 
 impl Cluster {

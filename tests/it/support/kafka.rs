@@ -228,19 +228,7 @@ impl Kafka {
 
     /// All records of a topic.
     pub(crate) async fn read(&self, topic: &str) -> Vec<Record> {
-        let topics = vec![topic.to_owned()];
-        let config = self.config().kafka;
-        let reader = Reader::open(&config, topics, From::Beginning, Until::Now).await;
-        let reader = reader.expect("the topic is there");
-        let mut all = Vec::new();
-        while let Some(records) = reader
-            .batch(100, Duration::from_millis(200))
-            .await
-            .expect("read")
-        {
-            all.extend(records);
-        }
-        all
+        read(&self.config().kafka, topic).await
     }
 
     /// The members of a consumer's group, by the ids which the broker gave them.
@@ -286,6 +274,18 @@ impl Kafka {
         let output = tokio::task::spawn_blocking(move || command.output()).await;
         Said::of(&output.expect("it does not panic").expect("it runs"))
     }
+}
+
+/// All records of a topic.
+pub(crate) async fn read(config: &wealth_companion::config::Kafka, topic: &str) -> Vec<Record> {
+    let topics = vec![topic.to_owned()];
+    let reader = Reader::open(config, topics, From::Beginning, Until::Now).await;
+    let reader = reader.expect("the topic is there");
+    let (mut all, wait) = (Vec::new(), Duration::from_millis(200));
+    while let Some(records) = reader.batch(100, wait).await.expect("read") {
+        all.extend(records);
+    }
+    all
 }
 
 /// What a command said.

@@ -1,7 +1,7 @@
 //! Events on their way: who is pending, and that nothing is told or repaired too early.
 
-use super::Finding;
 use super::books::{Books, day};
+use super::{Audit, Finding};
 use crate::domain::transaction::TransactionType::{Expense, Income};
 
 #[tokio::test]
@@ -165,4 +165,37 @@ async fn a_recount_beside_a_busy_server_is_right() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_rebuild_takes_in_what_is_on_its_way_and_nothing_counts_it_again() {
+    let books = Books::open().await;
+    let person = books.person("a@example.org").await;
+    books.person("b@example.org").await;
+    let spend = async |amount: &'static str| {
+        let food = Some(person.food);
+        let booked = books.book(person, person.cash, Expense, amount, day(11, 5), food);
+        booked.await;
+    };
+    spend("2.00").await;
+    books.publish().await;
+    spend("3.00").await;
+    for table in ["monthly_totals", "daily_spending", "budget_periods"] {
+        let text = format!("DELETE FROM {table} WHERE user_id = $1");
+        books.tamper(text, [person.id.into()]).await;
+    }
+    let rebuild = || async {
+        let audit = Audit::new(&books.store);
+        let users = audit.rebuild(books.now(), |_| {}).await;
+        assert_eq!(users.expect("rebuilt"), 2);
+        let report = books.audit(false).await;
+        assert!(report.is_clean(), "{report:?}");
+    };
+    rebuild().await;
+    books.settle().await;
+    rebuild().await;
+    spend("4.00").await;
+    books.settle().await;
+    let report = books.audit(false).await;
+    assert!(report.is_clean() && report.is_complete(), "{report:?}");
 }
