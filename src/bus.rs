@@ -108,6 +108,19 @@ impl PublishError {
     }
 }
 
+/// What became of a batch that was published in parts: the last reason stands for all.
+fn all_parts(
+    parts: impl IntoIterator<Item = Result<(), PublishError>>,
+) -> Result<(), PublishError> {
+    let failed = parts.into_iter().filter_map(Result::err);
+    let all = failed.reduce(|mut all, part| {
+        all.unpublished.extend(part.unpublished);
+        all.reason = part.reason;
+        all
+    });
+    all.map_or(Ok(()), Err)
+}
+
 /// Where the relay takes events.
 pub trait Publisher: Send + Sync {
     /// Publishes a batch in its order; returns when the bus has it for good.

@@ -1,9 +1,12 @@
 //! The command line: roles to run, and what operators and developers do by hand.
 
-/// The schema of the database.
+/// Dead letters.
 mod dlq;
+/// Topics and what is on them.
 mod events;
+/// The schema of the database.
 mod migrate;
+/// Tables on a terminal.
 mod table;
 
 use std::collections::BTreeSet;

@@ -26,6 +26,11 @@ use redis::RedisState;
 /// How long a handled event is remembered: as long as the bus may deliver it again.
 const PROCESSED_TTL: Duration = Duration::from_secs(604_800);
 
+/// The name under which a store that processes share notes that a consumer has handled an event.
+fn key(consumer: &str, event_id: Uuid) -> String {
+    format!("processed:{consumer}:{event_id}")
+}
+
 /// The state store of the configuration.
 #[derive(Debug, Clone)]
 pub enum State {

@@ -144,9 +144,7 @@ where
     F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
     U: FnOnce(Tx) -> F + Send + 'static,
 {
-    let request = key.for_body(body);
-    let _running = begin(api, user_id, request.as_ref())?;
-    create_keyed(api, user_id, request, unit).await
+    book(api, user_id, key, body, None, unit).await
 }
 
 /// The same for a booking, in one statement where that can be.
@@ -167,7 +165,10 @@ where
     U: FnOnce(Tx) -> F + Send + 'static,
 {
     let request = key.for_body(body);
-    let _running = begin(api, user_id, request.as_ref())?;
+    let _running = request
+        .as_ref()
+        .map(|request| api.in_flight.begin(user_id, request))
+        .transpose()?;
     if let Some((booking, created)) = ready {
         let mut answer = Answer::new(&created, String::new())?;
         let kept = request
@@ -179,30 +180,6 @@ where
             return Ok(respond(answer, false));
         }
     }
-    create_keyed(api, user_id, request, unit).await
-}
-
-fn begin<'a>(
-    api: &'a Api,
-    user_id: Uuid,
-    request: Option<&KeyedRequest>,
-) -> Result<Option<Running<'a>>, Problem> {
-    request
-        .map(|request| api.in_flight.begin(user_id, request))
-        .transpose()
-}
-
-async fn create_keyed<V, F, U>(
-    api: &Api,
-    user_id: Uuid,
-    request: Option<KeyedRequest>,
-    unit: U,
-) -> Result<HttpResponse, Problem>
-where
-    V: Serialize + Send,
-    F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
-    U: FnOnce(Tx) -> F + Send + 'static,
-{
     let now = api.clock.now();
     let asked = request.clone();
     let written = api

@@ -13,15 +13,13 @@ mod publisher;
 /// From the topics to a consumer.
 mod subscription;
 
+use crate::events::envelope::MEDIA_TYPE;
 pub use letters::{CONSUMER as LETTER_CONSUMER, REASON as LETTER_REASON};
 pub use publisher::KafkaPublisher;
 pub use subscription::KafkaSubscription;
 
 /// The mode in which CloudEvents are carried.
-const CONTENT_TYPE: (&str, &str) = (
-    "content-type",
-    "application/cloudevents+json; charset=utf-8",
-);
+const CONTENT_TYPE: (&str, &str) = ("content-type", MEDIA_TYPE);
 
 /// The group of a consumer.
 #[must_use]

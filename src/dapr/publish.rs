@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sidecar, SidecarError, accepted, refused, send, unreachable};
+use super::{Sidecar, SidecarError, refused, send, unreachable};
 
 /// An event to be published.
 #[derive(Debug, Clone)]
@@ -77,7 +77,6 @@ impl Sidecar {
         url.set_query(Some("metadata.rawPayload=true"));
         let answer = send(self.http.post(url).json(&entries)).await?;
         if answer.status().is_success() {
-            accepted(answer).await?;
             return Ok(Vec::new());
         }
         let status = answer.status().as_u16();

@@ -1,6 +1,6 @@
 //! Where partitions begin and end, and how far a group is. Everything here blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -58,23 +58,21 @@ impl Onlooker {
         })
     }
 
-    /// The partitions of each topic that there is, of those asked for.
+    /// All partitions of these topics, each once.
     ///
     /// # Errors
-    /// The brokers do not answer.
-    pub fn partitions(&self, topics: &[String]) -> Result<BTreeMap<String, i32>, KafkaFault> {
+    /// The brokers do not answer; a topic is not there.
+    pub fn partitions(&self, topics: &[String]) -> Result<Vec<Partition>, KafkaFault> {
         let all = self.consumer.fetch_metadata(None, self.config.timeout);
         let all = all.map_err(|error| KafkaFault::of(&self.config, &error))?;
-        let count = |topic: &rdkafka::metadata::MetadataTopic| {
-            i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)
-        };
-        let wanted = all
-            .topics()
-            .iter()
-            .filter(|topic| topics.iter().any(|wanted| wanted == topic.name()));
-        Ok(wanted
-            .map(|topic| (topic.name().to_owned(), count(topic)))
-            .collect())
+        let mut partitions = BTreeSet::new();
+        for name in topics {
+            let topic = all.topics().iter().find(|topic| topic.name() == name);
+            let topic = topic.ok_or_else(|| KafkaFault::NoTopic(name.clone()))?;
+            let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            partitions.extend((0..count).map(|number| (name.clone(), number)));
+        }
+        Ok(partitions.into_iter().collect())
     }
 
     /// How far the group is in these partitions.

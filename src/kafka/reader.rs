@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::offsets::{Onlooker, Partition};
+use super::offsets::Onlooker;
 use super::{Context, KafkaFault, Record, blocking, settings};
 use crate::config;
 
@@ -190,14 +190,7 @@ fn open(
         _ => NOBODY.to_owned(),
     };
     let onlooker = Onlooker::new(config, &group)?;
-    let counts = onlooker.partitions(topics)?;
-    if let Some(missing) = topics.iter().find(|topic| !counts.contains_key(*topic)) {
-        return Err(KafkaFault::NoTopic(missing.clone()));
-    }
-    let partitions: Vec<Partition> = counts
-        .iter()
-        .flat_map(|(topic, count)| (0..*count).map(move |number| (topic.clone(), number)))
-        .collect();
+    let partitions = onlooker.partitions(topics)?;
     let standings = onlooker.standings(&partitions)?;
     let since = match from {
         From::Moment(moment) => Some(onlooker.since(&partitions, moment.timestamp_millis())?),

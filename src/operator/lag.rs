@@ -6,7 +6,7 @@ use crate::bus::kafka::group;
 use crate::config::Config;
 use crate::events::catalogue::CONSUMERS;
 use crate::kafka::KafkaFault;
-use crate::kafka::offsets::{Onlooker, Partition};
+use crate::kafka::offsets::Onlooker;
 
 /// A partition of a topic that a consumer hears.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,14 +54,7 @@ fn read_blocking(config: &Config) -> Result<Vec<Behind>, KafkaFault> {
         let prefix = &config.bus.topic_prefix;
         let topics: Vec<String> = hears.iter().map(|it| it.topic(prefix)).collect();
         let onlooker = Onlooker::new(&config.kafka, &group)?;
-        let counts = onlooker.partitions(&topics)?;
-        if let Some(missing) = topics.iter().find(|topic| !counts.contains_key(*topic)) {
-            return Err(KafkaFault::NoTopic(missing.clone()));
-        }
-        let partitions: Vec<Partition> = counts
-            .iter()
-            .flat_map(|(topic, count)| (0..*count).map(move |number| (topic.clone(), number)))
-            .collect();
+        let partitions = onlooker.partitions(&topics)?;
         let standings = onlooker.standings(&partitions)?;
         all.extend(
             standings

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::PROCESSED_TTL;
 use super::absence::Absence;
+use super::{PROCESSED_TTL, key};
 use crate::config::Config;
 use crate::dapr::{Sidecar, SidecarError};
 
@@ -71,6 +71,5 @@ impl DaprState {
 }
 
 fn keys(consumer: &str, event_ids: &[Uuid]) -> Vec<String> {
-    let key = |id: &Uuid| format!("processed:{consumer}:{id}");
-    event_ids.iter().map(key).collect()
+    event_ids.iter().map(|id| key(consumer, *id)).collect()
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use deadpool_redis::redis::pipe;
 use uuid::Uuid;
 
-use super::PROCESSED_TTL;
+use super::{PROCESSED_TTL, key};
 use crate::redis::Redis;
 
 /// See [`super::State`].
@@ -60,9 +60,4 @@ impl RedisState {
             .ask(|mut connection| async move { notes.exec_async(&mut connection).await });
         noted.await.unwrap_or_default();
     }
-}
-
-/// The name under which a consumer notes an event.
-pub(super) fn key(consumer: &str, event_id: Uuid) -> String {
-    format!("processed:{consumer}:{event_id}")
 }

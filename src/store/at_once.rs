@@ -12,11 +12,15 @@ use uuid::Uuid;
 
 use super::event_log::LogPosition;
 use super::idempotency::KeyedRequest;
-use super::sql::one;
+use super::sql::{list, one};
 use super::transactions::{self, Act, Draft, Transaction};
 use super::{Conflict, Signal, Store, StoreError, Writes};
 use crate::domain::money::Currency;
+use crate::events::EventType;
 use crate::telemetry::metrics::names;
+
+/// What a booking says.
+const CREATED: EventType = EventType::TransactionCreated;
 
 /// Wallets and categories that are remembered at the most.
 const KNOWN_MAX: u64 = 100_000;
@@ -152,17 +156,9 @@ pub async fn book(
         }
         return Ok(None);
     };
-    let event_type = prepared.event().data.event_type();
-    metrics::counter!(names::LOG_EVENTS_APPENDED_TOTAL, "type" => event_type.as_str()).increment(1);
+    metrics::counter!(names::LOG_EVENTS_APPENDED_TOTAL, "type" => CREATED.as_str()).increment(1);
     store.signals.send(Signal::Logged as u8);
     Ok(Some(LogPosition::of(&row, 0)?))
-}
-
-impl Prepared {
-    fn event(&self) -> crate::events::Event {
-        let created = transactions::created(&self.act, &self.transaction, self.category.clone());
-        self.act.event(self.transaction.id, created)
-    }
 }
 
 fn statement(
@@ -175,42 +171,32 @@ fn statement(
         act,
         category,
     } = prepared;
-    let event = prepared.event();
-    let mut values: Vec<Value> = vec![
-        transaction.id.into(),
-        act.user_id.into(),
-        transaction.wallet_id.into(),
-        transaction.transaction_type.as_str().into(),
-        transaction.amount.minor().into(),
-        transaction.amount.currency().code().into(),
-        transaction.date.into(),
-        transaction.category_id.into(),
-        transaction.description.clone().into(),
-        transaction.payee.clone().into(),
-        transaction.notes.clone().into(),
-        transaction.version.into(),
-        transaction.created_at.into(),
+    let created = transactions::created(act, transaction, category.clone());
+    let event = act.event(transaction.id, created);
+    let row = transactions::row_of(act.user_id, transaction);
+    let columns = transactions::COLUMNS;
+    let places = list(row.len(), 1);
+    let mut values: Vec<Value> = row.into();
+    values.extend([
         transaction.signed_minor().into(),
         category.clone().into(),
         event.id.into(),
-        event.data.event_type().as_str().into(),
+        CREATED.as_str().into(),
         event.to_json().map_err(StoreError::defect)?.into(),
-    ];
-    let mut text = "WITH wallet AS (UPDATE wallets SET balance_minor = balance_minor + $14 \
-         WHERE id = $3 AND user_id = $2 AND currency = $6 \
-         AND ($8 IS NULL OR EXISTS (SELECT 1 FROM categories WHERE id = $8 AND user_id = $2 AND name = $15))"
-        .to_owned();
-    if kept.is_some() {
-        text.push_str(
-            " AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $2 AND key = $19)",
-        );
-    }
-    text.push_str(
-        " RETURNING id), booking AS (INSERT INTO transactions (id, user_id, wallet_id, type, amount_minor, \
-         currency, date, category_id, description, payee, notes, version, created_at, updated_at) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13 FROM wallet RETURNING id), \
+    ]);
+    let unused_key = match kept {
+        Some(_) => {
+            " AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $2 AND key = $20)"
+        }
+        None => "",
+    };
+    let mut text = format!(
+        "WITH wallet AS (UPDATE wallets SET balance_minor = balance_minor + $15 \
+         WHERE id = $3 AND user_id = $2 AND currency = $6 AND ($8 IS NULL OR EXISTS ( \
+         SELECT 1 FROM categories WHERE id = $8 AND user_id = $2 AND name = $16)){unused_key} RETURNING id), \
+         booking AS (INSERT INTO transactions ({columns}) SELECT {places} FROM wallet RETURNING id), \
          said AS (INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
-         SELECT $16, $17, $2, $18, $13 FROM booking RETURNING xid, position)",
+         SELECT $17, $18, $2, $19, $13 FROM booking RETURNING xid, position)"
     );
     if relayed {
         text.push_str(
@@ -227,7 +213,7 @@ fn statement(
         // As a position is written, see `LogPosition`.
         text.push_str(
             ", kept AS (INSERT INTO idempotency_keys (user_id, key, request_hash, answer, created_at) \
-             SELECT $2, $19, $20, convert_to($21 || xid || '-' || position || $22, 'UTF8'), $13 FROM said)",
+             SELECT $2, $20, $21, convert_to($22 || xid || '-' || position || $23, 'UTF8'), $13 FROM said)",
         );
     }
     text.push_str(" SELECT xid, position FROM said");

@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::sql::{all, one};
+use super::sql::{all, count};
 use super::{Store, StoreError};
 pub use finding::{Finding, Thing};
 use pending::Pending;
@@ -211,9 +211,7 @@ impl<'a> Audit<'a> {
 }
 
 async fn users_total(db: &impl ConnectionTrait) -> Result<u64, StoreError> {
-    let row = one(db, "SELECT COUNT(*) FROM users", []).await?;
-    let total: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    u64::try_from(total).map_err(StoreError::defect)
+    count(db, "SELECT COUNT(*) FROM users", []).await
 }
 
 async fn users_after(

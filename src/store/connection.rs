@@ -31,6 +31,12 @@ pub enum Transaction {
 }
 
 impl Connection {
+    /// Whether it is a server's: others may use it too.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// A transaction that sees the database as it is at this moment, whatever others write. It ends
     /// when it is dropped.
     ///

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::sql::{all, execute, list, one};
+use super::sql::{self, all, execute, list, one};
 use super::{StoreError, Tx, inbox};
 use crate::events::Event;
 
@@ -183,9 +183,7 @@ pub async fn of_all(
 pub async fn count(db: &impl ConnectionTrait, which: &Which) -> Result<u64, StoreError> {
     let (condition, values) = which.condition(1);
     let text = format!("SELECT COUNT(*) FROM dead_letters WHERE {condition}");
-    let row = one(db, text, values).await?;
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    u64::try_from(count).map_err(StoreError::defect)
+    sql::count(db, text, values).await
 }
 
 /// A letter with what it says; none when there is none of this id.

@@ -10,7 +10,7 @@ use sea_orm::{DbErr, Value};
 use super::connection::Transaction;
 use super::event_log::{LogEntry, LogPosition};
 use super::postgres::PostgresTransaction;
-use super::sql::{all, execute, one, rows};
+use super::sql::{all, count, execute, rows};
 use super::{Store, StoreError, Tx, Writes};
 use crate::events::with_log_position;
 
@@ -90,7 +90,5 @@ impl Claim {
 /// The database cannot be read.
 pub async fn depth(store: &Store, up_to: u32) -> Result<u64, StoreError> {
     let text = "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting";
-    let row = one(store.reads(), text, [i64::from(up_to).into()]).await?;
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    u64::try_from(count).map_err(StoreError::defect)
+    count(store.reads(), text, [i64::from(up_to).into()]).await
 }

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxPostgresConnector, Transa
 use sha2::{Digest, Sha256};
 
 use super::sql::{all, execute, one};
-use super::{Connection, Store, StoreError, postgres, sqlite};
+use super::{Store, StoreError, postgres, sqlite};
 use crate::config::Config;
 
 /// The lock of PostgreSQL under which one migrates at a time; a number of our own.
@@ -163,12 +163,4 @@ async fn lock(tx: &impl ConnectionTrait) -> Result<(), StoreError> {
         execute(tx, "SELECT pg_advisory_xact_lock($1)", [LOCK.into()]).await?;
     }
     Ok(())
-}
-
-impl Connection {
-    /// Whether it is a server's: others may use it too.
-    #[must_use]
-    pub fn is_server(&self) -> bool {
-        matches!(self, Self::Postgres(_))
-    }
 }

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 
+use super::StoreError;
+
 /// A statement with its values.
 pub(crate) fn statement(
     db: &impl ConnectionTrait,
@@ -31,6 +33,17 @@ pub(crate) async fn one(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<QueryResult>, DbErr> {
     db.query_one_raw(statement(db, text, values)).await
+}
+
+/// The number that a `SELECT COUNT` gives.
+pub(crate) async fn count(
+    db: &impl ConnectionTrait,
+    text: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, StoreError> {
+    let row = one(db, text, values).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    u64::try_from(count).map_err(StoreError::defect)
 }
 
 /// All rows.

@@ -7,13 +7,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Value as DbValue,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::entities::transactions;
 use super::event_log::{self, LogPosition};
-use super::sql::execute;
+use super::sql::{execute, list as placeholders};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, categories, wallets};
 use crate::domain::money::{AmountText, Currency, Money};
@@ -226,30 +227,37 @@ fn read_amount(text: &AmountText, currency: Currency) -> Result<Money, StoreErro
         .map_err(|error| StoreError::invalid("amount", error.to_string()))
 }
 
+/// The columns of a booking, in the order of [`row_of`].
+pub(super) const COLUMNS: &str = "id, user_id, wallet_id, type, amount_minor, currency, date, category_id, \
+     description, payee, notes, version, created_at, updated_at";
+
+/// A booking as a row.
+pub(super) fn row_of(user_id: Uuid, transaction: &Transaction) -> [DbValue; 14] {
+    [
+        transaction.id.into(),
+        user_id.into(),
+        transaction.wallet_id.into(),
+        transaction.transaction_type.as_str().into(),
+        transaction.amount.minor().into(),
+        transaction.amount.currency().code().into(),
+        transaction.date.into(),
+        transaction.category_id.into(),
+        transaction.description.clone().into(),
+        transaction.payee.clone().into(),
+        transaction.notes.clone().into(),
+        transaction.version.into(),
+        transaction.created_at.into(),
+        transaction.updated_at.into(),
+    ]
+}
+
 async fn insert(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
-    execute(
-        &**tx,
-        "INSERT INTO transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, \
-         description, payee, notes, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        [
-            transaction.id.into(),
-            user_id.into(),
-            transaction.wallet_id.into(),
-            transaction.transaction_type.as_str().into(),
-            transaction.amount.minor().into(),
-            transaction.amount.currency().code().into(),
-            transaction.date.into(),
-            transaction.category_id.into(),
-            transaction.description.clone().into(),
-            transaction.payee.clone().into(),
-            transaction.notes.clone().into(),
-            transaction.version.into(),
-            transaction.created_at.into(),
-            transaction.updated_at.into(),
-        ],
-    )
-    .await?;
+    let row = row_of(user_id, transaction);
+    let text = format!(
+        "INSERT INTO transactions ({COLUMNS}) VALUES ({})",
+        placeholders(row.len(), 1)
+    );
+    execute(&**tx, text, row).await?;
     Ok(())
 }
 

@@ -1,27 +1,16 @@
 //! What comes from the bus and will never work: kept once with the reason, counted, and no other
 //! event waits for it.
 
-use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wealth_companion::bus::Delivery;
 use wealth_companion::bus::consumer::Consumer;
 use wealth_companion::domain::money::Currency;
 use wealth_companion::store::dashboard;
-use wealth_companion::store::entities::dead_letters;
 use wealth_companion::telemetry::metrics;
 
 use crate::support::Chain;
 use crate::support::chain::{Household, day};
-
-/// What was kept, oldest first.
-async fn letters(chain: &Chain) -> Vec<dead_letters::Model> {
-    dead_letters::Entity::find()
-        .order_by_asc(dead_letters::Column::Id)
-        .all(chain.store.reads())
-        .await
-        .expect("dead letters")
-}
 
 /// What the projector has counted as spent in February, in minor units.
 async fn spent(chain: &Chain, ada: Household) -> i64 {
@@ -157,7 +146,7 @@ async fn bad_events_are_kept_once_with_the_reason_and_hold_up_nobody() {
         3_000,
         "the good ones were counted"
     );
-    let kept = letters(&chain).await;
+    let kept = chain.letters().await;
     let reasons: Vec<String> = kept
         .iter()
         .map(|letter| letter.reason.clone().unwrap_or_default())
@@ -181,7 +170,7 @@ async fn bad_events_are_kept_once_with_the_reason_and_hold_up_nobody() {
 
     // The bus delivers at least once: the letters and the sums stay as they are.
     chain.projector.take(batch).await.expect("taken again");
-    assert_eq!(letters(&chain).await, kept);
+    assert_eq!(chain.letters().await, kept);
     assert_eq!(spent(&chain, ada).await, 3_000);
 }
 
@@ -200,7 +189,7 @@ async fn a_letter_keeps_what_came() {
         .take(vec![strange, torn])
         .await
         .expect("taken");
-    let kept = letters(&chain).await;
+    let kept = chain.letters().await;
     let payloads: Vec<&str> = kept.iter().map(|letter| letter.payload.as_str()).collect();
     assert!(payloads.contains(&"{\"specversion\":"), "{payloads:?}");
     assert!(
@@ -225,7 +214,7 @@ async fn an_event_that_breaks_the_batch_is_found_and_the_others_go_on() {
         delivery.payload = huge.into_bytes();
     }
     chain.projector.take(batch).await.expect("taken");
-    let kept = letters(&chain).await;
+    let kept = chain.letters().await;
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(
         kept[0]
@@ -257,7 +246,8 @@ async fn the_notifier_buries_what_it_cannot_tell_anybody() {
     let batch = vec![booked, nobody, warning];
     take(&chain.notifier, batch.clone()).await;
     take(&chain.notifier, batch).await;
-    let reasons: Vec<_> = letters(&chain)
+    let reasons: Vec<_> = chain
+        .letters()
         .await
         .into_iter()
         .filter_map(|kept| kept.reason)

@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::bus::{PublishError, Publisher};
+use crate::bus::{PublishError, Publisher, all_parts};
 use crate::config::Config;
 use crate::dapr::Sidecar;
 use crate::dapr::publish::Outgoing;
 use crate::events::envelope::MEDIA_TYPE;
-use crate::store::event_log::{LogEntry, LogPosition};
+use crate::store::event_log::LogEntry;
 
 /// Attempts to publish an event within one call.
 const ATTEMPTS_MAX: u32 = 3;
@@ -28,13 +28,6 @@ pub struct DaprPublisher {
     topic_prefix: String,
 }
 
-/// Events that were not published, and why.
-#[derive(Default)]
-struct Unpublished {
-    positions: Vec<LogPosition>,
-    reason: String,
-}
-
 impl DaprPublisher {
     /// Publishes through this sidecar.
     #[must_use]
@@ -46,29 +39,29 @@ impl DaprPublisher {
         }
     }
 
-    async fn publish_to(&self, topic: &str, entries: Vec<&LogEntry>) -> Unpublished {
+    async fn publish_to(&self, topic: &str, entries: Vec<&LogEntry>) -> Result<(), PublishError> {
         let topic = format!("{}{topic}", self.topic_prefix);
-        let mut unpublished = Unpublished::default();
+        let mut parts = Vec::new();
         // One after the other: events of a user stay in their order.
         for request in requests(entries) {
-            let left = self.publish_request(&topic, request).await;
-            if !left.positions.is_empty() {
-                unpublished.positions.extend(left.positions);
-                unpublished.reason = left.reason;
-            }
+            parts.push(self.publish_request(&topic, request).await);
         }
-        unpublished
+        all_parts(parts)
     }
 
     /// Publishes the events of one request, those that fail alone again.
-    async fn publish_request(&self, topic: &str, mut left: Vec<&LogEntry>) -> Unpublished {
+    async fn publish_request(
+        &self,
+        topic: &str,
+        mut left: Vec<&LogEntry>,
+    ) -> Result<(), PublishError> {
         let mut attempt = 1;
         loop {
             let events: Vec<Outgoing<'_>> = left.iter().map(|entry| outgoing(entry)).collect();
             let reason = match self.sidecar.publish(&self.pubsub, topic, &events).await {
                 Ok(failed) => {
                     let Some(first) = failed.first() else {
-                        return Unpublished::default();
+                        return Ok(());
                     };
                     let reason = format!("{topic}: {}", first.reason);
                     left = failed.iter().map(|entry| left[entry.index]).collect();
@@ -82,10 +75,10 @@ impl DaprPublisher {
                 // Nobody knows which: the relay comes again with all of them.
                 Err(error) => format!("{topic}: {error}"),
             };
-            return Unpublished {
-                positions: left.iter().map(|entry| entry.position).collect(),
+            return Err(PublishError {
                 reason,
-            };
+                unpublished: left.iter().map(|entry| entry.position).collect(),
+            });
         }
     }
 }
@@ -95,21 +88,7 @@ impl Publisher for DaprPublisher {
         async move {
             let by_topic = by_topic(batch).into_iter();
             let all = by_topic.map(|(topic, entries)| self.publish_to(topic, entries));
-            let mut unpublished: Vec<LogPosition> = Vec::new();
-            let mut reason = String::new();
-            for left in join_all(all).await {
-                if !left.positions.is_empty() {
-                    unpublished.extend(left.positions);
-                    reason = left.reason;
-                }
-            }
-            if unpublished.is_empty() {
-                return Ok(());
-            }
-            Err(PublishError {
-                reason,
-                unpublished,
-            })
+            all_parts(join_all(all).await)
         }
         .boxed()
     }

@@ -52,9 +52,9 @@ impl Subscription {
         let place = if bulk.is_some() { MANY } else { ONE };
         Self {
             pubsub_name: config.dapr.pubsub.clone(),
-            topic: format!("{prefix}{event_type}"),
+            topic: event_type.topic(prefix),
             route: format!("{place}{event_type}"),
-            dead_letter_topic: format!("{prefix}dlq.{event_type}"),
+            dead_letter_topic: event_type.dead_letter_topic(prefix),
             // Without it the sidecar reads each event by itself, and writes it anew: digits are
             // lost, and what it cannot read never comes here.
             metadata: BTreeMap::from([("rawPayload", "true")]),

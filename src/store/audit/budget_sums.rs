@@ -7,12 +7,12 @@ use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::Finding;
-use super::recount::{Recount, count, sum};
+use super::recount::{Recount, sum};
 use crate::domain::period::Period;
 use crate::domain::transaction::TransactionType;
 use crate::store::StoreError;
 use crate::store::budgets::{self, Budget};
-use crate::store::sql::{all, list};
+use crate::store::sql::{all, count, list};
 
 impl Recount {
     pub(super) async fn periods(
@@ -73,7 +73,7 @@ impl Recount {
     ) -> Result<(), StoreError> {
         let of_user = "FROM budget_crossings c JOIN budgets b ON b.id = c.budget_id \
              WHERE b.user_id = $1";
-        self.crossings = count(db, &format!("SELECT COUNT(*) {of_user}"), user_id).await?;
+        self.crossings = count(db, format!("SELECT COUNT(*) {of_user}"), [user_id.into()]).await?;
         let text = format!(
             "SELECT c.budget_id, c.period_start, c.threshold, c.event_id {of_user} AND NOT EXISTS \
              (SELECT 1 FROM alerts a WHERE a.user_id = $1 AND a.source_event_id = c.event_id) \

@@ -11,7 +11,7 @@ use super::{Finding, references};
 use crate::domain::money::Currency;
 use crate::domain::transaction::TransactionType;
 use crate::store::read_models::{DailyKey, MonthlyKey, Total};
-use crate::store::sql::{all, month_of, one};
+use crate::store::sql::{all, count, month_of};
 use crate::store::{NO_CATEGORY, StoreError};
 
 /// What was counted of one user, and what differs.
@@ -104,7 +104,7 @@ impl Recount {
         self.monthly_cells = count(
             db,
             "SELECT COUNT(*) FROM monthly_totals WHERE user_id = $1",
-            user_id,
+            [user_id.into()],
         )
         .await?;
         let statement = format!(
@@ -150,7 +150,7 @@ impl Recount {
         self.daily_cells = count(
             db,
             "SELECT COUNT(*) FROM daily_spending WHERE user_id = $1",
-            user_id,
+            [user_id.into()],
         )
         .await?;
         let rows = all(
@@ -185,16 +185,6 @@ impl Recount {
         }
         Ok(())
     }
-}
-
-pub(super) async fn count(
-    db: &impl ConnectionTrait,
-    text: &str,
-    user_id: Uuid,
-) -> Result<u64, StoreError> {
-    let row = one(db, text, [user_id.into()]).await?;
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    u64::try_from(count).map_err(StoreError::defect)
 }
 
 pub(super) fn sum(minors: impl IntoIterator<Item = i64>, user_id: Uuid) -> Result<i64, StoreError> {

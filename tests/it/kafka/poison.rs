@@ -3,25 +3,14 @@
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wealth_companion::app::Role;
 use wealth_companion::events::EventType;
-use wealth_companion::store::entities::dead_letters;
 use wealth_companion::store::event_log::LogEntry;
 
-use crate::support::Chain;
 use crate::support::kafka::{Kafka, until};
 use crate::support::recount::recount_of;
-
-async fn letters(chain: &Chain) -> Vec<dead_letters::Model> {
-    dead_letters::Entity::find()
-        .order_by_asc(dead_letters::Column::Id)
-        .all(chain.store.reads())
-        .await
-        .expect("dead letters")
-}
 
 /// A topic that takes records of two megabytes.
 async fn widen(kafka: &Kafka, topic: &str) {
@@ -102,10 +91,10 @@ async fn each_kind_is_kept_and_the_others_go_on() {
             .differences
             .iter()
             .filter(|it| !it.starts_with("a dead letter"));
-        others.count() == 0 && letters(&chain).await.len() == poison.len() + 1
+        others.count() == 0 && chain.letters().await.len() == poison.len() + 1
     })
     .await;
-    let kept = letters(&chain).await;
+    let kept = chain.letters().await;
     let reasons: Vec<&str> = kept.iter().filter_map(|it| it.reason.as_deref()).collect();
     for (reason, _) in &poison {
         assert!(

@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 use wealth_companion::bus::Delivery;
 use wealth_companion::events::EventType;
-use wealth_companion::store::Store;
 use wealth_companion::store::audit::Audit;
-use wealth_companion::store::entities::dead_letters;
 use wealth_companion::store::event_log::LogEntry;
 
 use crate::support::chain::{Household, day};
@@ -41,7 +39,7 @@ async fn refused(chain: &Chain, ada: Household) -> (Uuid, LogEntry) {
     // The sum would leave the range of amounts: the database refuses it as long as it is full.
     fill(chain, ada, 4_000_000_000_000_000_000).await;
     take(chain, &entry).await;
-    let letters = letters(&chain.store).await;
+    let letters = chain.letters().await;
     assert_eq!(letters.len(), 1, "{letters:?}");
     (letters[0].id, entry)
 }
@@ -69,11 +67,6 @@ async fn fill(chain: &Chain, ada: Household, minor: i64) {
     ];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), text, values);
     db.execute_raw(statement).await.expect("filled");
-}
-
-async fn letters(store: &Store) -> Vec<dead_letters::Model> {
-    let all = dead_letters::Entity::find().all(store.reads()).await;
-    all.expect("dead letters")
 }
 
 async fn differences(chain: &Chain) -> u64 {
@@ -119,14 +112,14 @@ async fn a_letter_is_listed_shown_and_redriven_once() {
     again
         .with("0 done, 1 refused again")
         .with("range of amounts");
-    assert_eq!(letters(&chain.store).await[0].id, id);
+    assert_eq!(chain.letters().await[0].id, id);
 
     fill(&chain, ada, 0).await;
     let done = run(&chain, &["dlq", "redrive", &id_text, "--json"])
         .ended(0)
         .json();
     assert_eq!((&done["done"], &done["refused"]), (&json!(1), &json!(0)));
-    assert!(letters(&chain.store).await.is_empty());
+    assert!(chain.letters().await.is_empty());
     assert_eq!(differences(&chain).await, 0, "it is counted");
 
     // Once more, by whichever way: nothing.
@@ -153,7 +146,7 @@ async fn all_letters_are_redriven_and_those_that_cannot_be_read_stay() {
     let done = run(&chain, &["dlq", "redrive", "--all"]).ended(1);
     done.with("1 done, 1 refused again")
         .with("not a CloudEvent");
-    let left = letters(&chain.store).await;
+    let left = chain.letters().await;
     assert_eq!(left.len(), 1, "no second one of the same: {left:?}");
     assert_eq!(differences(&chain).await, 0);
     let none = run(
@@ -171,10 +164,10 @@ async fn what_is_discarded_has_no_effect_and_does_not_come_back() {
     run(&chain, &["dlq", "discard", &id.to_string()])
         .ended(0)
         .with("1 discarded");
-    assert!(letters(&chain.store).await.is_empty());
+    assert!(chain.letters().await.is_empty());
     // Refused again, and again no letter; taken, and no effect.
     take(&chain, &entry).await;
-    assert!(letters(&chain.store).await.is_empty());
+    assert!(chain.letters().await.is_empty());
     fill(&chain, ada, 0).await;
     take(&chain, &entry).await;
     chain.settle().await;
@@ -192,7 +185,7 @@ async fn a_repair_counts_what_was_refused_so_that_nothing_counts_it_again() {
     run(&chain, &["verify"]).ended(1);
     run(&chain, &["verify", "--repair"]).ended(0);
     assert!(
-        letters(&chain.store).await.is_empty(),
+        chain.letters().await.is_empty(),
         "there is nothing left to decide"
     );
     run(&chain, &["dlq", "redrive", "--all"])
@@ -247,7 +240,7 @@ async fn letters_that_only_the_topic_has_are_taken_in_once() {
 
     let done = kafka.run(&["dlq", "redrive", "--all"]).await.ended(1);
     done.with("2 done, 1 refused again");
-    let junk = letters(&chain.store).await;
+    let junk = chain.letters().await;
     assert_eq!(junk.len(), 1);
     kafka
         .run(&["dlq", "discard", &junk[0].id.to_string()])

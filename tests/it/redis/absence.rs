@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Answer, Person, Process, RedisServer};
+use crate::support::{Person, Process, RedisServer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,20 +50,10 @@ async fn metric(process: &Process, name: &str) -> u64 {
     value.parse().expect("a number")
 }
 
-fn left(answer: &Answer) -> u32 {
-    let state = answer.header("ratelimit");
-    let left = state.strip_prefix("\"user\";r=").expect(state);
-    left.split(';')
-        .next()
-        .expect("a number")
-        .parse()
-        .expect(state)
-}
-
 /// Of so many requests that are left; two may come back in the meantime.
 async fn uses_five(person: &Person, before: u32) {
     for used in 1..=5 {
-        let left = left(&person.get("/v1/me").await.expect(200));
+        let left = person.get("/v1/me").await.expect(200).requests_left();
         let expected = before - used;
         assert!(
             (expected..=expected + 2).contains(&left),
@@ -159,7 +149,7 @@ async fn a_start_does_not_need_it() {
     let process = Process::start(folder.path(), &settings(&redis.url())).await;
     until(&process, AWAY, 1).await;
     let ada = process.register("ada").await;
-    assert_eq!(left(&ada.get("/v1/me").await.expect(200)), 99);
+    assert_eq!(ada.get("/v1/me").await.expect(200).requests_left(), 99);
     redis.begin().await;
     until(&process, BACK, 1).await;
     ada.get("/v1/me").await.expect(200);

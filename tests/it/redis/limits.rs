@@ -18,18 +18,6 @@ fn settings<'a>(url: &'a str, limit: &'static str) -> [(&'a str, &'a str); 4] {
     ]
 }
 
-/// How many requests are left, as an answer tells.
-#[track_caller]
-fn left(answer: &Answer) -> u32 {
-    let state = answer.header("ratelimit");
-    let left = state.strip_prefix("\"user\";r=").expect(state);
-    left.split(';')
-        .next()
-        .expect("a number")
-        .parse()
-        .expect(state)
-}
-
 #[tokio::test]
 async fn two_replicas_share_a_users_limit() {
     let set = settings(stack_url(), "3");
@@ -40,7 +28,7 @@ async fn two_replicas_share_a_users_limit() {
     for (person, expected) in [(&ada, 2), (&there, 1), (&ada, 0)] {
         let answer = person.get("/v1/me").await.expect(200);
         assert_eq!(answer.header("ratelimit-policy"), "\"user\";q=3;w=60");
-        assert_eq!(left(&answer), expected);
+        assert_eq!(answer.requests_left(), expected);
     }
     for person in [&there, &ada] {
         let answer = person.get("/v1/me").await.problem(429, "too-many");
@@ -75,7 +63,7 @@ async fn what_was_used_comes_back_at_the_pace_of_the_limit() {
     let wait: u64 = refused.header("retry-after").parse().expect("seconds");
     assert!((1..=2).contains(&wait), "{wait}");
     tokio::time::sleep(Duration::from_secs(wait)).await;
-    assert_eq!(left(&ask().await.expect(200)), 0);
+    assert_eq!(ask().await.expect(200).requests_left(), 0);
     ask().await.problem(429, "too-many");
 }
 
@@ -152,5 +140,5 @@ async fn a_time_that_cannot_be_is_brought_back() {
     let wait: u64 = refused.header("retry-after").parse().expect("seconds");
     assert!(wait <= 21, "{wait}");
     let _: String = redis.ask(&format!("SET {key} 1")).await;
-    assert_eq!(left(&ada.get("/v1/me").await.expect(200)), 2);
+    assert_eq!(ada.get("/v1/me").await.expect(200).requests_left(), 2);
 }

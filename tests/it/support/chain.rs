@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::{EntityTrait, QueryOrder};
 use tempfile::TempDir;
 use uuid::Uuid;
 use wealth_companion::bus::consumer::Consumer;
@@ -25,6 +26,7 @@ use wealth_companion::state::State;
 use wealth_companion::store::Store;
 use wealth_companion::store::budgets::{self, Budget};
 use wealth_companion::store::categories::{self, Category};
+use wealth_companion::store::entities::dead_letters;
 use wealth_companion::store::event_log::{self, Cursor, LogEntry, LogPosition};
 use wealth_companion::store::transactions::{self, Act, Draft, Transaction};
 use wealth_companion::store::users::{self, User};
@@ -159,6 +161,15 @@ impl Chain {
                 return found.entries;
             }
         }
+    }
+
+    /// The dead letters that were kept, oldest first.
+    pub(crate) async fn letters(&self) -> Vec<dead_letters::Model> {
+        dead_letters::Entity::find()
+            .order_by_asc(dead_letters::Column::Id)
+            .all(self.store.reads())
+            .await
+            .expect("dead letters")
     }
 
     /// Entries of the log as a bus would deliver them.

@@ -49,6 +49,18 @@ impl Answer {
             .unwrap_or_default()
     }
 
+    /// How many requests are left, as the headers tell.
+    #[track_caller]
+    pub(crate) fn requests_left(&self) -> u32 {
+        let state = self.header("ratelimit");
+        let left = state.strip_prefix("\"user\";r=").expect(state);
+        left.split(';')
+            .next()
+            .expect("a number")
+            .parse()
+            .expect(state)
+    }
+
     /// A text of the body.
     pub(crate) fn text(&self, key: &str) -> String {
         self.body[key]
