@@ -19,7 +19,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-projector docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-projector bench-chain docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -111,6 +111,13 @@ bench-projector: ## Measure how many bookings the projector handles on PostgreSQ
 	@python3 tools/stack.py start --only postgres
 	$(CARGO) bench --locked --bench projector -- \
 		"$$(eval "$$(python3 tools/stack.py env)" && echo "$$WEALTH__DATABASE__DIRECT_URL")"
+
+bench-chain: ## Measure from a booking to its alert on each bus, beside the hops alone (needs `make stack`; ARGS="--bus dapr --json")
+	@sh .ci/need cargo cc python3
+	@python3 tools/stack.py start --only $(test_parts)
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --bench hops --no-run
+	python3 tools/bench_chain.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
 
 docs-run: build ## Run every command of the documentation beside a server on the default ports
 	@sh .ci/need python3

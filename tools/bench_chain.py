@@ -6,11 +6,11 @@ SQLite for the embedded bus), lets people with open streams book at a steady rat
 own so that each breaks the budget anew, and takes the time until the alert is there. Then it posts as fast as it
 can, and takes how long the consumers need to have handled all of it.
 
-    cargo build --release && tools/bench_chain.py --binary target/release/wealth-companion
+    make bench-chain
 
-Beside each figure stand the hops alone, measured in the same run: an insert with its commit on PostgreSQL, and a
-record produced to Kafka and consumed. Machines are noisy: look at medians and ratios. Prints a table; --json for a
-program. It needs no network but the loopback.
+Beside each figure stands the sum of its hops alone, measured in the same run (benches/hops.rs): three commits, and
+twice the way over the bus. Machines are noisy: look at medians and ratios. Prints a table; --json for a program. It
+needs no network but the loopback.
 """
 
 import argparse
@@ -21,9 +21,11 @@ import http.client
 import json
 import os
 import pathlib
+import re
+import shlex
 import signal
 import socket
-import statistics
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -42,6 +44,8 @@ PATIENCE_SECS = 60
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, type=pathlib.Path, help="the server, built for release")
+    parser.add_argument("--hops", type=shlex.split, default="cargo bench --locked --quiet --bench hops --",
+                        help="the command that measures hops (%(default)s)")
     parser.add_argument("--bus", nargs="+", default=["embedded", "kafka", "dapr"], choices=["embedded", "kafka", "dapr"])
     parser.add_argument("--rate", type=int, default=50, help="bookings a second")
     parser.add_argument("--seconds", type=int, default=20, help="of the steady rate, and of the top rate")
@@ -50,35 +54,49 @@ def main():
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for bus in args.bus:
-            rows.append(measure(args.binary.resolve(), pathlib.Path(folder) / bus, bus, args.rate, args.seconds))
+            rows.append(measure(args, pathlib.Path(folder) / bus, bus))
     if args.json:
         json.dump(rows, sys.stdout, indent=2)
-        return
-    print(f"{'bus':<10}{'alerts':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'POST p50':>10}{'top 1/s':>9}{'lag gone after s':>18}")
+    else:
+        show(rows)
+
+
+def show(rows):
+    columns = (("bus", "bus", ""), ("alerts", "alerts", ""), ("p50_ms", "p50 ms", ".1f"), ("p95_ms", "p95 ms", ".1f"),
+               ("p99_ms", "p99 ms", ".1f"), ("hops_ms", "hops alone", ".1f"), ("ratio", "ratio", ".1f"),
+               ("post_p50_ms", "POST p50", ".1f"), ("projector_ms", "projector", ".1f"), ("notifier_ms", "notifier", ".1f"),
+               ("top_per_second", "top 1/s", ".0f"), ("lag_gone_secs", "lag gone s", ".1f"))
+    print("".join(f"{title:>12}" for _, title, _ in columns))
     for row in rows:
-        print(f"{row['bus']:<10}{row['alerts']:>8}{row['p50_ms']:>9.1f}{row['p95_ms']:>9.1f}{row['p99_ms']:>9.1f}"
-              f"{row['post_p50_ms']:>10.1f}{row['top_per_second']:>9.0f}{row['lag_gone_secs']:>18.1f}")
+        print("".join(f"{format(row[key], how):>12}" for key, _, how in columns))
+    print("hops alone: the sum of the medians of", "; ".join(f"{row['bus']}: {row['hops']}" for row in rows))
+    print("projector, notifier: how long they took for a batch, on the average, at the steady rate")
 
 
-def measure(binary, folder, bus, rate, seconds):
+def measure(args, folder, bus):
     folder.mkdir()
     with contextlib.ExitStack() as stack:
-        url = Server(binary, folder, bus, stack).url
-        people = [Person(url, rate * seconds // PEOPLE + 1) for _ in range(PEOPLE)]
+        server = Server(args.binary.resolve(), folder, bus, stack)
+        hops = server.hops(args.hops)
+        people = [Person(server.url, args.rate * args.seconds // PEOPLE + 1) for _ in range(PEOPLE)]
         for person in people:
             person.follow()
-        post_times = steady(people, rate, seconds)
+        post_times = steady(people, args.rate, args.seconds)
         deadline = time.monotonic() + PATIENCE_SECS
         while any(person.waiting() for person in people):
             if time.monotonic() > deadline:
                 raise SystemExit(f"bench: {bus}: alerts are missing")
             time.sleep(0.05)
         times = sorted(took for person in people for took in person.latencies())
-        top, lag_gone = top_rate(people, seconds)
+        batches = {f"{consumer}_ms": server.batch_ms(consumer) for consumer in ("projector", "notifier")}
+        top, lag_gone = top_rate(people, args.seconds)
+        alone, p50 = sum(hop["p50_ms"] * hop["times"] for hop in hops), quantile(times, 50)
         return {
-            "bus": bus, "alerts": len(times), "rate": rate,
-            "p50_ms": quantile(times, 50), "p95_ms": quantile(times, 95), "p99_ms": quantile(times, 99),
-            "post_p50_ms": quantile(sorted(post_times), 50),
+            "bus": bus, "alerts": len(times), "rate": args.rate,
+            "p50_ms": p50, "p95_ms": quantile(times, 95), "p99_ms": quantile(times, 99),
+            "hops_ms": alone, "ratio": p50 / alone,
+            "hops": ", ".join(f"{hop['times']} x {hop['hop']} {hop['p50_ms']:.1f} ms" for hop in hops),
+            "post_p50_ms": quantile(sorted(post_times), 50), **batches,
             "top_per_second": top, "lag_gone_secs": lag_gone,
         }
 
@@ -128,12 +146,13 @@ class Server:
     """The roles on one bus, with what they need; stopped with the stack of contexts."""
 
     def __init__(self, binary, folder, bus, stack):
-        self.binary, self.folder, self.stack = binary, folder, stack
+        self.binary, self.folder, self.bus, self.stack = binary, folder, bus, stack
+        self.internals = []
         self.tag = f"bench_{uuid.uuid4().hex[:8]}"
         environment = {"WEALTH__LIMITS__REQUESTS_PER_MINUTE": "0", "WEALTH__LIMITS__SIGN_IN_PER_MINUTE": "0",
                        "WEALTH__LOG__LEVEL": "warn", "WEALTH__AUTH__HASH_MEMORY_KIB": "8", "PATH": os.environ["PATH"]}
         if bus == "embedded":
-            self.url = self.start(environment, [], [])
+            self.url = self.start(environment, [], free_port())
             return
         parts = describe_stack()
         self.parts, self.environment = parts, dict(environment, **{
@@ -148,12 +167,9 @@ class Server:
         self.run("migrate", "up")
         self.run("events", "topics", "apply", "--yes")
         for role in ROLES:
-            arguments, extra = ["--role", role], {}
-            if bus == "dapr":
-                internal = free_port()
-                extra = self.sidecar(role, internal)
-                arguments += ["--set", f"http.internal_addr=127.0.0.1:{internal}"]
-            url = self.start(dict(self.environment, **extra), arguments, [])
+            internal = free_port()
+            extra = self.sidecar(role, internal) if bus == "dapr" else {}
+            url = self.start(dict(self.environment, **extra), ["--role", role], internal)
             if role == "api":
                 self.url = url
         if bus == "dapr":
@@ -172,13 +188,44 @@ class Server:
         subprocess.run([self.binary, "--data-dir", self.folder, *arguments], env=self.environment, check=True,
                        stdout=subprocess.DEVNULL)
 
-    def start(self, environment, arguments, settings):
-        environment = dict(environment)
-        environment.setdefault("WEALTH__HTTP__INTERNAL_ADDR", "127.0.0.1:0")
+    def hops(self, command):
+        """What the chain is made of, each alone, and how often it is gone through."""
+        def run(*arguments, environment=None):
+            environment = dict(os.environ, **(environment or {}))
+            done = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            hops = [json.loads(line) for line in done.stdout.splitlines()]
+            return [{"hop": hop["hop"], "p50_ms": hop["p50_us"] / 1_000} for hop in hops]
+
+        if self.bus == "embedded":
+            return [dict(sqlite_commit(self.folder), times=3)]
+        [commit] = run("postgres", self.environment["DATABASE_URL"])
+        brokers = self.parts["kafka"]["brokers"]
+        if self.bus == "kafka":
+            [bus] = run("kafka", brokers)
+            return [dict(commit, times=3), dict(bus, times=2)]
+        internal = free_port()
+        sidecar = self.sidecar("hops", internal)
+        buses = run("dapr", brokers, sidecar["DAPR_HTTP_PORT"], str(internal), environment=sidecar)
+        return [dict(commit, times=3), *(dict(bus, times=1) for bus in buses)]
+
+    def batch_ms(self, consumer):
+        """How long a consumer took for a batch, on the average."""
+        totals = {"sum": 0.0, "count": 0.0}
+        for internal in self.internals:
+            with urllib.request.urlopen(f"http://127.0.0.1:{internal}/metrics") as answer:
+                text = answer.read().decode()
+            for total in totals:
+                for labels, value in re.findall(rf"^wealth_consumer_batch_duration_seconds_{total}(\S*) (\S+)$", text, re.M):
+                    totals[total] += float(value) if f'"{consumer}"' in labels else 0
+        return 1_000 * totals["sum"] / max(1.0, totals["count"])
+
+    def start(self, environment, arguments, internal):
         public = free_port()
+        self.internals.append(internal)
         log = open(self.folder / f"{len(list(self.folder.iterdir()))}.log", "w")
         process = subprocess.Popen(
             [self.binary, "--data-dir", self.folder, "--set", f"http.public_addr=127.0.0.1:{public}",
+             "--set", f"http.internal_addr=127.0.0.1:{internal}",
              "--set", "log.level=warn,wealth_companion::cli=info", "--set", "log.format=json", *arguments],
             env=environment, stdout=log, stderr=subprocess.STDOUT)
         self.stack.callback(stop, process)
@@ -289,6 +336,19 @@ class Person:
 
     def latencies(self):
         return [self.came[week] - sent for week, sent in self.sent.items()]
+
+
+def sqlite_commit(folder):
+    """An insert with its commit, as durable as the product's."""
+    with contextlib.closing(sqlite3.connect(folder / "hops.sqlite", isolation_level=None)) as db:
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE hops (event TEXT)")
+        times = []
+        for _ in range(300):
+            time.sleep(0.02)
+            begun = time.monotonic()
+            db.execute("INSERT INTO hops VALUES (?)", ("x" * 900,))
+            times.append(time.monotonic() - begun)
+    return {"hop": "SQLite commit", "p50_ms": quantile(sorted(times), 50)}
 
 
 def describe_stack():

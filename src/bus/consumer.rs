@@ -1,9 +1,11 @@
 //! What every consumer does with a delivery, whichever bus brought it: read it, pass over what was
 //! handled, hand the rest to the role, and put what will never work among the dead letters.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::{Delivery, Handler, Heard, Outcome, Verdict};
@@ -15,6 +17,10 @@ use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::handles::ConsumerMetrics;
 use crate::telemetry::metrics::names;
+
+/// An event that is younger has hardly been handled before: to ask costs more than it spares, and
+/// if it was, the inbox knows.
+const FRESH: TimeDelta = TimeDelta::seconds(2);
 
 /// A role's handler with what stands around it.
 pub struct Consumer {
@@ -95,8 +101,7 @@ impl Consumer {
                 Err(error) => verdicts[index] = self.bury_unread(delivery, &error).await?,
             }
         }
-        let ids: Vec<Uuid> = read.iter().map(|(_, heard)| heard.event.id).collect();
-        let known = self.state.processed(self.name(), &ids).await;
+        let known = self.known(&read).await;
         read.retain(|(_, heard)| {
             let is_new = !known.contains(&heard.event.id);
             if !is_new {
@@ -122,6 +127,15 @@ impl Consumer {
         }
         self.metrics.batch(begun.elapsed());
         Ok(verdicts)
+    }
+
+    /// Those of the events that are known to be handled.
+    async fn known(&self, read: &[(usize, Heard)]) -> HashSet<Uuid> {
+        let fresh_since = self.clock.now() - FRESH;
+        let events = read.iter().map(|(_, heard)| &heard.event);
+        let old = events.filter(|event| event.time < fresh_since);
+        let ids: Vec<Uuid> = old.map(|event| event.id).collect();
+        self.state.processed(self.name(), &ids).await
     }
 
     fn read(&self, delivery: &Delivery) -> Result<Event, EventError> {

@@ -83,8 +83,30 @@ impl Onlooker {
         &self,
         partitions: &[Partition],
     ) -> Result<BTreeMap<Partition, Standing>, KafkaFault> {
-        standings(&self.consumer, partitions, self.config.timeout)
+        // What the client has to say is taken out of its queue; there is nothing else in it.
+        let _ = self.consumer.poll(Duration::ZERO);
+        self.asked(partitions)
             .map_err(|error| KafkaFault::of(&self.config, &error))
+    }
+
+    fn asked(&self, partitions: &[Partition]) -> KafkaResult<BTreeMap<Partition, Standing>> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let timeout = self.config.timeout;
+        let begins = places(&self.consumer, partitions, Offset::Beginning, timeout)?;
+        let ends = places(&self.consumer, partitions, Offset::End, timeout)?;
+        let committed = list(partitions, Offset::Invalid)?;
+        let committed = known(&self.consumer.committed_offsets(committed, timeout)?)?;
+        let standing = |partition: &Partition| {
+            let standing = Standing {
+                begin: *begins.get(partition)?,
+                end: *ends.get(partition)?,
+                committed: committed.get(partition).copied(),
+            };
+            Some((partition.clone(), standing))
+        };
+        Ok(partitions.iter().filter_map(standing).collect())
     }
 
     /// The first records not older than a moment; the end where there are none.
@@ -108,30 +130,6 @@ impl Onlooker {
         ends.extend(found);
         Ok(ends)
     }
-}
-
-/// How far the consumer's group is in these partitions.
-pub(crate) fn standings<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partitions: &[Partition],
-    timeout: Duration,
-) -> KafkaResult<BTreeMap<Partition, Standing>> {
-    if partitions.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let begins = places(consumer, partitions, Offset::Beginning, timeout)?;
-    let ends = places(consumer, partitions, Offset::End, timeout)?;
-    let committed = consumer.committed_offsets(list(partitions, Offset::Invalid)?, timeout)?;
-    let committed = known(&committed)?;
-    let standing = |partition: &Partition| {
-        let standing = Standing {
-            begin: *begins.get(partition)?,
-            end: *ends.get(partition)?,
-            committed: committed.get(partition).copied(),
-        };
-        Some((partition.clone(), standing))
-    };
-    Ok(partitions.iter().filter_map(standing).collect())
 }
 
 /// Asks for offsets of all partitions at once: their beginnings, their ends, or by time, which is

@@ -21,8 +21,8 @@ const FETCH_BYTES: u32 = 8 << 20;
 /// Records that wait to be sent at the most, and their kilobytes.
 const SEND_RECORDS: u32 = 10_000;
 const SEND_KIB: u32 = 64 * 1_024;
-/// How long records wait for others to share a request with: they come in batches anyway.
-const LINGER: Duration = Duration::from_millis(1);
+/// How long records wait for others to share a request with: the relay sends all it has at once.
+const LINGER: Duration = Duration::ZERO;
 
 /// The largest batch that topics must take: the largest envelope that is read, with a record's key
 /// and headers around it.

@@ -19,13 +19,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::group;
+use super::lag::Lag;
 use super::letters::Letters;
 use super::membership::Membership;
 use crate::bus::consumer::Consumer;
 use crate::bus::{Delivery, Verdict};
 use crate::config::{Bus, Config, Kafka};
 use crate::events::EventType;
-use crate::kafka::offsets::{self, Partition};
+use crate::kafka::offsets::Partition;
 use crate::kafka::settings;
 
 /// How long a poll waits for something to come; draining is noticed as soon.
@@ -34,9 +35,6 @@ const POLL: Duration = Duration::from_millis(50);
 const BATCH_BYTES: usize = 8 << 20;
 /// How long a batch may take before the group is told that we live.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// How often the lag is asked for, and how long the answer may take.
-const LAG_EVERY: Duration = Duration::from_secs(2);
-const LAG_WAIT: Duration = Duration::from_secs(1);
 
 /// Brings a consumer what is published on its topics.
 pub struct KafkaSubscription {
@@ -103,16 +101,13 @@ impl KafkaSubscription {
         member
             .subscribe(&topics)
             .with_context(|| format!("group {group}"))?;
-        let mut lag_due = Instant::now();
+        let mut lag = Lag::begin(&self.kafka, &group, self.consumer.metrics().clone())?;
         while !stop.is_cancelled() {
             let batch = self.collect(&member)?;
             if !batch.is_empty() {
-                self.bring(&member, batch, runtime, stop)?;
+                self.bring(&member, batch, &mut lag, runtime, stop)?;
             }
-            if lag_due <= Instant::now() {
-                self.tell_lag(&member);
-                lag_due = Instant::now() + LAG_EVERY;
-            }
+            lag.tell(|| member.context().ours());
         }
         member.context().settle(&member);
         // Dropped, it leaves the group.
@@ -153,6 +148,7 @@ impl KafkaSubscription {
         &self,
         member: &Member,
         mut batch: Vec<Held>,
+        lag: &mut Lag,
         runtime: &Handle,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -176,6 +172,7 @@ impl KafkaSubscription {
                     let consumer = self.consumer.name();
                     tracing::warn!(consumer, %error, pause_ms = pause.as_millis(), "will try again");
                     batch.append(&mut late);
+                    lag.tell(|| member.context().ours());
                     self.wait(member, &mut batch, pause, stop)?;
                     pause = (pause * 2).min(self.bus.retry_max);
                     if stop.is_cancelled() {
@@ -242,17 +239,6 @@ impl KafkaSubscription {
                 }
             }
         })
-    }
-
-    fn tell_lag(&self, member: &Member) {
-        let ours = member.context().ours();
-        match offsets::standings(member, &ours, LAG_WAIT) {
-            Ok(standings) => {
-                let lag = standings.values().map(offsets::Standing::lag).sum();
-                self.consumer.metrics().lag(lag);
-            }
-            Err(error) => tracing::debug!(%error, "the lag is not known"),
-        }
     }
 }
 

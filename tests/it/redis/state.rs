@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use uuid::Uuid;
@@ -92,6 +93,7 @@ async fn what_another_replica_has_handled_is_passed_over_and_counted() {
         chain.spend(ada, "1.00", "2026-02-10").await;
     }
     let deliveries = Chain::deliveries(&chain.log().await);
+    chain.clock.advance(Duration::from_secs(3));
     let recorder = PrometheusBuilder::new().build_recorder();
     let counted = recorder.handle();
     let projector = |chain: &Chain, state: State| {
@@ -107,9 +109,34 @@ async fn what_another_replica_has_handled_is_passed_over_and_counted() {
 
     // The other replica has an inbox that knows nothing: only the state can tell it.
     let elsewhere = Chain::new().await;
+    elsewhere.clock.advance(Duration::from_secs(3));
     let second = projector(&elsewhere, open(&url).await);
     assert_eq!(second.take(deliveries.clone()).await.expect("taken"), done);
     let text = counted.render();
     let duplicates = "wealth_consumer_duplicates_total{consumer=\"projector\"} 3";
     assert!(text.lines().any(|line| line == duplicates), "{text}");
+}
+
+/// Nobody waits for an answer that is hardly ever yes: the inbox knows the event that is delivered
+/// twice within a moment.
+#[tokio::test]
+async fn of_a_fresh_event_nothing_is_asked() {
+    let proxy = Proxy::start().await;
+    let state = open(proxy.url()).await;
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    chain.spend(ada, "1.00", "2026-02-10").await;
+    let deliveries = Chain::deliveries(&chain.log().await);
+    let (store, clock, ids) = (chain.store.clone(), chain.clock.clone(), chain.ids.clone());
+    let handler = Arc::new(Projector::new(store.clone(), clock.clone(), ids.clone()));
+    let projector = Consumer::new(handler, store, state, clock, ids);
+    for _ in 0..2 {
+        proxy.turns();
+        projector.take(deliveries.clone()).await.expect("taken");
+        assert_eq!(proxy.turns(), 1, "it only notes what it has handled");
+    }
+    chain.clock.advance(Duration::from_secs(3));
+    proxy.turns();
+    projector.take(deliveries).await.expect("taken");
+    assert_eq!(proxy.turns(), 1, "it asks, and there is nothing to do");
 }
