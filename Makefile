@@ -119,9 +119,10 @@ bench-chain: ## Measure from a booking to its alert on each bus, beside the hops
 	$(CARGO) bench --locked --bench hops --no-run
 	python3 tools/bench_chain.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
 
-docs-run: build ## Run every command of the documentation beside a server on the default ports
+docs-run: build ## Run every command of the documentation, beside a server and beside the roles on the stack
 	@sh .ci/need python3
 	python3 tools/run_docs.py --binary "$(binary)" README.md docs/*.md docs/events/*.md
+	python3 tools/run_docs.py --binary "$(binary)" --stack README.md docs/*.md
 
 real-input: build ## Book a bank's CSV through a real server and compare every sum (CSV=FILE; see tools/README.md)
 	@sh .ci/need python3
