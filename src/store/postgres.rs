@@ -4,6 +4,8 @@
 //! one server connection is unknown to the next. `database.statements_max = 0` prepares none: each
 //! statement is then parsed without a name, inside a transaction, which stays on one connection.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::StoreError;
@@ -26,6 +29,8 @@ const RESTED: Duration = Duration::from_millis(500);
 pub struct Postgres {
     pool: PgPool,
     prepared: bool,
+    /// Where connections live: who asks may do so from a runtime that ends earlier.
+    home: Handle,
 }
 
 /// An open transaction; it is undone when it is dropped.
@@ -95,13 +100,27 @@ async fn pool(
     Ok(Postgres {
         pool,
         prepared: config.database.statements_max > 0,
+        home: Handle::current(),
     })
 }
 
 impl Postgres {
+    /// Does what may open a connection, so that the connection belongs to the runtime that opened the
+    /// pool.
+    async fn at_home<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            let _home = self.home.enter();
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
     /// Begins a transaction, with a statement that says of which kind.
     pub(super) async fn begin(&self, begin: String) -> Result<PostgresTransaction, DbErr> {
-        let open = self.pool.begin_with(AssertSqlSafe(begin)).await;
+        let open = self
+            .at_home(self.pool.begin_with(AssertSqlSafe(begin)))
+            .await;
         Ok(PostgresTransaction {
             open: Arc::new(Mutex::new(open.map_err(connection)?)),
             prepared: self.prepared,
@@ -109,8 +128,12 @@ impl Postgres {
     }
 
     pub(super) async fn ping(&self) -> Result<(), DbErr> {
-        let mut connection_of_pool = self.pool.acquire().await.map_err(connection)?;
-        connection_of_pool.ping().await.map_err(connection)
+        let acquired = self.at_home(self.pool.acquire()).await;
+        acquired
+            .map_err(connection)?
+            .ping()
+            .await
+            .map_err(connection)
     }
 
     pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
@@ -121,12 +144,13 @@ impl Postgres {
             return Ok(result);
         }
         let query = query_of(&statement, true);
-        let result: Result<PgQueryResult, _> = query.execute(&self.pool).await;
+        let result: Result<PgQueryResult, _> = self.at_home(query.execute(&self.pool)).await;
         result.map(Into::into).map_err(execution)
     }
 
     pub(super) async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let result = self.pool.execute(AssertSqlSafe(sql.to_owned())).await;
+        let execute = self.pool.execute(AssertSqlSafe(sql.to_owned()));
+        let result = self.at_home(execute).await;
         result.map(Into::into).map_err(execution)
     }
 
@@ -144,7 +168,8 @@ impl Postgres {
             tx.commit().await?;
             return Ok(rows);
         }
-        let rows: Result<Vec<PgRow>, _> = query_of(&statement, true).fetch_all(&self.pool).await;
+        let query = query_of(&statement, true);
+        let rows: Result<Vec<PgRow>, _> = self.at_home(query.fetch_all(&self.pool)).await;
         rows.map(results).map_err(question)
     }
 }

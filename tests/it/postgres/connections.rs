@@ -1,6 +1,9 @@
 //! Ways to the server: TLS, and a pooler by transaction.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use wealth_companion::clock::Clock;
 use wealth_companion::store::{Store, StoreError};
@@ -82,4 +85,35 @@ async fn a_pooler_by_transaction_carries_everything() {
     recount::settled_in(&store).await;
     let counted = recount::recount_of(&store).await.agrees();
     assert_eq!((counted.transactions, counted.alerts), (60, 6));
+}
+
+/// Each thread of the listener has a runtime of its own, and not all of them end at the same time: a
+/// connection that one has opened still serves the others.
+#[tokio::test]
+async fn a_connection_outlives_the_runtime_that_asked_for_it() {
+    async fn both(store: &Store) {
+        let sleep = || store.reads().execute_unprepared("SELECT pg_sleep(0.2)");
+        let (one, other) = tokio::join!(sleep(), sleep());
+        assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    }
+    let url = Stack::get().database_url(&stack::fresh_database());
+    let config = config_with(&[
+        ("database.url", url.as_str()),
+        ("database.read_connections_max", "2"),
+        ("auth.jwt_secret_key", stack::SIGNING_KEY),
+    ]);
+    let (store, _) = Store::open(&config).await.expect("it opens");
+    let there = store.clone();
+    let worker = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            both(&there).await;
+            // Both go back into the pool.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        });
+    });
+    let ended = tokio::task::spawn_blocking(move || worker.join()).await;
+    ended.expect("joined").expect("it does not panic");
+    both(&store).await;
 }
