@@ -30,7 +30,7 @@ const EVERY: Duration = Duration::from_millis(20);
 const EVENT_BYTES: usize = 900;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// As the roles ask of their sidecars.
-const BULK_WAIT_MS: u32 = 5;
+const BULK_WAIT_MS: u32 = 2;
 
 #[tokio::main]
 async fn main() -> Outcome<()> {

@@ -184,7 +184,7 @@ mod tests {
                 "route": "/events/many/finance.transaction.created",
                 "deadLetterTopic": "p.dlq.finance.transaction.created",
                 "metadata": {"rawPayload": "true"},
-                "bulkSubscribe": {"enabled": true, "maxMessagesCount": 200, "maxAwaitDurationMs": 5}
+                "bulkSubscribe": {"enabled": true, "maxMessagesCount": 200, "maxAwaitDurationMs": 2}
             })
         );
         let rare = asked(EventType::BudgetExceeded);
