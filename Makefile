@@ -106,11 +106,10 @@ bench: ## Measure the API under load beside the raw disk (needs wrk; ARGS="--sec
 	$(CARGO) build --locked --release
 	python3 tools/bench.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
 
-bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL (needs `make stack`)
+bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL, without TLS and with it
 	@sh .ci/need cargo cc python3
 	@python3 tools/stack.py start --only postgres
-	$(CARGO) bench --locked --bench projector -- \
-		"$$(eval "$$(python3 tools/stack.py env)" && echo "$$WEALTH__DATABASE__DIRECT_URL")"
+	$(CARGO) bench --locked --bench projector
 
 bench-chain: ## Measure from a booking to its alert on each bus, beside the hops alone (needs `make stack`; ARGS="--bus dapr --json")
 	@sh .ci/need cargo cc python3

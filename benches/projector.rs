@@ -1,8 +1,12 @@
 //! How many bookings the projector handles in a second on PostgreSQL, beside the least that the
 //! database could do for them: the same rows, written by one statement a batch.
 //!
-//! `make bench-projector`; it needs the parts of `make stack`. Prints medians and their ratio.
+//! `make bench-projector`; it needs the parts of `make stack`. For each size of batch, without TLS
+//! and with it, some rounds measure both in turn, each round's figure being its median batch.
+//! Printed is the median round of each, and their ratio. The one statement always goes without TLS:
+//! it is to show what the database can do, not what the way to it costs.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,39 +31,51 @@ use wealth_companion::telemetry::trace::TraceContext;
 const USERS: usize = 200;
 const DAYS: u64 = 28;
 const CATEGORIES: usize = 10;
-/// Batches that are measured, after some that are not.
-const BATCHES: usize = 60;
-const WARM_UP: usize = 10;
+/// Batches of a round that are measured, after some that are not.
+const BATCHES: usize = 24;
+const WARM_UP: usize = 6;
+const ROUNDS: usize = 5;
+
+type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = std::env::args()
-        .nth(1)
-        .filter(|arg| arg.starts_with("postgres"));
-    let Some(server) = server else {
-        println!("projector: skipped; `make bench-projector` gives it the server's URL");
+async fn main() -> Result<(), Failure> {
+    let Some((server, ca_file)) = server()? else {
+        println!("projector: skipped; `make bench-projector` starts what it needs");
         return Ok(());
     };
+    let secured = format!("sslmode=verify-full&sslrootcert={ca_file}");
     for size in [1, 20, 200, 1_000] {
-        let bench = Bench::begin(&server, &format!("bench_projector_{size}")).await?;
-        let ours = bench.ours(size).await?;
-        let raw = bench.raw(size).await?;
-        let rate = |took: Duration| size as u128 * 1_000_000_000 / took.as_nanos().max(1);
-        println!(
-            "batches of {size:>4}: projector {:>7}/s, raw {:>7}/s, ratio {}.{:02}",
-            rate(ours),
-            rate(raw),
-            rate(ours) / rate(raw).max(1),
-            rate(ours) * 100 / rate(raw).max(1) % 100
-        );
-        bench.end(&server)?;
+        for (way, options) in [("without TLS", "sslmode=disable"), ("with TLS", &secured)] {
+            let bench = Bench::begin(&server, "bench_projector", options).await?;
+            let (ours, raw) = bench.rates(size).await?;
+            let percent = ours * 100 / raw.max(1);
+            println!(
+                "batches of {size:>4} {way:<11}: projector {ours:>7}/s, raw {raw:>7}/s, ratio {}.{:02}",
+                percent / 100,
+                percent % 100
+            );
+            bench.end(&server)?;
+        }
     }
     Ok(())
+}
+
+/// The URL of the server that `make stack` started, and who vouches for it; none without a stack.
+fn server() -> Result<Option<(String, String)>, Failure> {
+    let folder = std::env::var_os("WEALTH_STACK_DIR").unwrap_or_else(|| ".stack".into());
+    let Ok(text) = std::fs::read_to_string(Path::new(&folder).join("stack.json")) else {
+        return Ok(None);
+    };
+    let stack: serde_json::Value = serde_json::from_str(&text)?;
+    let of = |key: &str| stack["postgres"][key].as_str().map(str::to_owned);
+    Ok(of("url").zip(of("ca_file")))
 }
 
 struct Bench {
     name: String,
     store: Store,
+    unsecured: Store,
     clock: Clock,
     ids: Ids,
     users: Vec<Uuid>,
@@ -67,15 +83,16 @@ struct Bench {
 }
 
 impl Bench {
-    async fn begin(server: &str, name: &str) -> Result<Self, Box<dyn std::error::Error>> {
+    async fn begin(server: &str, name: &str, options: &str) -> Result<Self, Failure> {
         psql(
             server,
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
         )?;
         psql(server, &format!("CREATE DATABASE {name}"))?;
-        let config = config(server, name)?;
-        Schema::open(&config).await?.up().await?;
-        let (store, _) = Store::open(&config).await?;
+        let unsecured = config(server, name, "sslmode=disable")?;
+        Schema::open(&unsecured).await?.up().await?;
+        let (unsecured, _) = Store::open(&unsecured).await?;
+        let (store, _) = Store::open(&config(server, name, options)?).await?;
         let (clock, ids) = (Clock::system(), Ids::seeded(1));
         let now = clock.now();
         let users: Vec<Uuid> = (0..USERS).map(|_| ids.v7(now)).collect();
@@ -98,6 +115,7 @@ impl Bench {
         Ok(Self {
             name: name.to_owned(),
             store,
+            unsecured,
             clock,
             ids,
             users,
@@ -105,11 +123,23 @@ impl Bench {
         })
     }
 
-    fn end(&self, server: &str) -> Result<(), Box<dyn std::error::Error>> {
+    fn end(&self, server: &str) -> Result<(), Failure> {
         psql(
             server,
             &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
         )
+    }
+
+    /// Bookings a second: the projector's, and those of the one statement.
+    async fn rates(&self, size: usize) -> Result<(u128, u128), Failure> {
+        let (mut ours, mut raw) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(self.ours(size).await?);
+            raw.push(self.raw(size).await?);
+        }
+        let second = Duration::from_secs(1).as_nanos();
+        let rate = |took: Vec<Duration>| size as u128 * second / median(took).as_nanos().max(1);
+        Ok((rate(ours), rate(raw)))
     }
 
     /// A batch of new bookings of many users.
@@ -152,7 +182,7 @@ impl Bench {
     }
 
     /// The median time of a batch by the projector, reading the envelopes included.
-    async fn ours(&self, size: usize) -> Result<Duration, Box<dyn std::error::Error>> {
+    async fn ours(&self, size: usize) -> Result<Duration, Failure> {
         let projector = Projector::new(self.store.clone(), self.clock.clone(), self.ids.clone());
         let mut took = Vec::with_capacity(BATCHES);
         for round in 0..WARM_UP + BATCHES {
@@ -169,7 +199,7 @@ impl Bench {
                     position: None,
                 })
             });
-            let heard: Arc<[Heard]> = heard.collect::<Result<_, Box<dyn std::error::Error>>>()?;
+            let heard: Arc<[Heard]> = heard.collect::<Result<_, Failure>>()?;
             projector.handle(heard).await?;
             took.push(begun.elapsed());
         }
@@ -177,7 +207,7 @@ impl Bench {
     }
 
     /// The median time of the same rows in one statement a batch.
-    async fn raw(&self, size: usize) -> Result<Duration, Box<dyn std::error::Error>> {
+    async fn raw(&self, size: usize) -> Result<Duration, Failure> {
         let text = "WITH batch AS (SELECT * FROM jsonb_to_recordset($1::jsonb) \
                AS e(id uuid, user_id uuid, wallet_id uuid, category_id uuid, day date, minor bigint)), \
              seen AS (INSERT INTO inbox (consumer, event_id, handled_at) \
@@ -205,7 +235,7 @@ impl Bench {
                 })
                 .collect();
             let rows = serde_json::Value::from(rows).to_string();
-            let db = self.store.reads();
+            let db = self.unsecured.reads();
             let statement =
                 Statement::from_sql_and_values(db.get_database_backend(), text, [rows.into()]);
             let begun = Instant::now();
@@ -225,15 +255,15 @@ fn usd() -> Currency {
     Currency::parse("USD").unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn config(server: &str, name: &str) -> Result<Config, Box<dyn std::error::Error>> {
+fn config(server: &str, name: &str, options: &str) -> Result<Config, Failure> {
     let (host, _) = server.rsplit_once('/').ok_or("the URL names no database")?;
     let args = LoadArgs::new()
-        .flag("database.url", format!("{host}/{name}"), "--set")
+        .flag("database.url", format!("{host}/{name}?{options}"), "--set")
         .flag("auth.jwt_secret_key", "k".repeat(32), "--set");
     Ok(Config::load(&args)?.config)
 }
 
-fn psql(server: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+fn psql(server: &str, text: &str) -> Result<(), Failure> {
     let output = Command::new("psql")
         .args(["-qX", server, "-c", text])
         .output()?;

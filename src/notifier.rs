@@ -86,7 +86,7 @@ impl Unit {
         let mut outcomes = vec![Outcome::Duplicate; batch.len()];
         for (index, heard) in batch.iter().enumerate() {
             match concerned.get(&heard.event.data.user_id()) {
-                Some(Concerned::User(_)) => {
+                Some(Concerned::User { .. }) => {
                     match in_app::alert(self.ids.v7(self.now), &heard.event) {
                         Some(alert) => accepted.push((index, alert)),
                         None => outcomes[index] = Outcome::Handled,

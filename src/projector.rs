@@ -8,7 +8,7 @@ pub mod fold;
 /// What is said of a crossing.
 pub mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -85,7 +85,7 @@ impl Unit {
                 concerned.get(&heard.event.data.user_id()),
             ) {
                 (Err(error), _) => outcomes[index] = Outcome::Rejected(error.to_string()),
-                (Ok(movement), Some(Concerned::User(_))) => accepted.push((index, movement)),
+                (Ok(movement), Some(Concerned::User { .. })) => accepted.push((index, movement)),
                 (Ok(_), Some(Concerned::Left)) => outcomes[index] = Outcome::Handled,
                 (Ok(_), _) => outcomes[index] = Outcome::nobody(),
             }
@@ -109,7 +109,7 @@ impl Unit {
         &self,
         tx: &Tx,
         batch: &[Heard],
-        users: &HashMap<Uuid, Concerned>,
+        users: &BTreeMap<Uuid, Concerned>,
         accepted: &[(usize, Movement)],
     ) -> Result<(), StoreError> {
         if accepted.is_empty() {
@@ -141,7 +141,7 @@ impl Unit {
     async fn say_crossings(
         &self,
         tx: &Tx,
-        users: &HashMap<Uuid, Concerned>,
+        users: &BTreeMap<Uuid, Concerned>,
         caused: &[&Event],
         crossings: &[Crossing<'_>],
     ) -> Result<(), StoreError> {
@@ -161,7 +161,7 @@ impl Unit {
 
     fn event_of(
         &self,
-        users: &HashMap<Uuid, Concerned>,
+        users: &BTreeMap<Uuid, Concerned>,
         cause: &Event,
         crossing: &Crossing<'_>,
     ) -> Event {
@@ -180,9 +180,9 @@ impl Unit {
         )
     }
 
-    fn today(&self, users: &HashMap<Uuid, Concerned>, user_id: Uuid) -> NaiveDate {
+    fn today(&self, users: &BTreeMap<Uuid, Concerned>, user_id: Uuid) -> NaiveDate {
         let zone = match users.get(&user_id) {
-            Some(Concerned::User(user)) => user.time_zone,
+            Some(Concerned::User { time_zone }) => *time_zone,
             _ => chrono_tz::UTC,
         };
         period::today(self.now, zone)

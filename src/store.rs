@@ -50,6 +50,7 @@ pub mod schema;
 /// What statements run on.
 pub mod connection;
 mod error;
+mod given;
 mod page;
 mod postgres;
 mod sql;
@@ -73,6 +74,9 @@ use sqlite::writer::Writer;
 
 /// The nil uuid in key columns that cannot be null: "no category".
 pub(crate) const NO_CATEGORY: uuid::Uuid = uuid::Uuid::nil();
+
+/// The nil uuid among many rows, whose values cannot be null: "no budget".
+const NO_BUDGET: uuid::Uuid = uuid::Uuid::nil();
 
 /// The database: where to read, and how to write.
 #[derive(Debug, Clone)]

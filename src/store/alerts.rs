@@ -2,15 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
-    Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::entities::alerts;
-use super::sql::{all, execute, one, rows, statement};
-use super::{Page, PageRequest, Signal, StoreError, Tx};
+use super::given::Given;
+use super::sql::{all, execute, one};
+use super::{NO_BUDGET, Page, PageRequest, Signal, StoreError, Tx};
 
 /// An alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,9 +105,20 @@ pub async fn write(tx: &Tx, alerts: &[NewAlert], now: DateTime<Utc>) -> Result<(
     if alerts.is_empty() {
         return Ok(());
     }
-    let mut values: Vec<Value> = Vec::with_capacity(alerts.len() * 14);
-    for alert in alerts {
-        values.extend([
+    let columns = [
+        "id",
+        "user_id",
+        "kind",
+        "title",
+        "message",
+        "details",
+        "source_event",
+        "source_event_id",
+        "budget_id",
+        "historic",
+    ];
+    let rows = alerts.iter().map(|alert| {
+        [
             alert.id.into(),
             alert.user_id.into(),
             alert.kind.into(),
@@ -115,20 +127,17 @@ pub async fn write(tx: &Tx, alerts: &[NewAlert], now: DateTime<Utc>) -> Result<(
             alert.details.to_string().into(),
             alert.source_event.into(),
             alert.source_event_id.into(),
-            alert.budget_id.into(),
+            alert.budget_id.unwrap_or(NO_BUDGET).into(),
             alert.historic.into(),
-            alert.historic.then_some(now).into(),
-            1_i64.into(),
-            now.into(),
-            now.into(),
-        ]);
-    }
-    let text = format!(
-        "INSERT INTO alerts (id, user_id, kind, title, message, details, source_event, source_event_id, \
-         budget_id, historic, read_at, version, created_at, updated_at) VALUES {}",
-        rows(14, alerts.len())
-    );
-    execute(&**tx, text, values).await?;
+        ]
+    });
+    let text = "INSERT INTO alerts (id, user_id, kind, title, message, details, source_event, source_event_id, \
+         budget_id, historic, read_at, version, created_at, updated_at) \
+         SELECT id, user_id, kind, title, message, details, source_event, source_event_id, \
+         NULLIF(budget_id, $2), historic, CASE WHEN historic THEN $1 END, 1, $1, $1 FROM given";
+    Given::new(columns, rows)
+        .run(&**tx, text, [now.into(), NO_BUDGET.into()])
+        .await?;
     tx.after_commit(Signal::Alerted);
     Ok(())
 }
@@ -252,28 +261,27 @@ pub async fn after(
     places: &[(Uuid, i64)],
     limit: u64,
 ) -> Result<Vec<Alert>, StoreError> {
-    if places.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut values: Vec<Value> = places
+    let rows = places
         .iter()
-        .flat_map(|(user_id, after)| [(*user_id).into(), (*after).into()])
-        .collect();
-    values.push(false.into());
-    values.push(i64::try_from(limit).map_err(StoreError::defect)?.into());
-    let text = format!(
-        "SELECT alerts.* FROM (VALUES {}) AS place \
-         JOIN alerts ON alerts.user_id = place.column1 AND alerts.seq > place.column2 \
-         WHERE alerts.historic = ${} ORDER BY alerts.seq LIMIT ${}",
-        rows(2, places.len()),
-        values.len() - 1,
-        values.len()
-    );
-    let found = alerts::Entity::find()
-        .from_raw_sql(statement(db, text, values))
-        .all(db)
-        .await?;
-    found.into_iter().map(Alert::try_from).collect()
+        .map(|(user_id, after)| [(*user_id).into(), (*after).into()]);
+    let text = "SELECT alerts.* FROM given \
+         JOIN alerts ON alerts.user_id = given.user_id AND alerts.seq > given.seq \
+         WHERE alerts.historic = $1 ORDER BY alerts.seq LIMIT $2";
+    let values = [
+        false.into(),
+        i64::try_from(limit).map_err(StoreError::defect)?.into(),
+    ];
+    let given = Given::new(["user_id", "seq"], rows);
+    let mut found = Vec::new();
+    for row in given.run(db, text, values).await? {
+        found.push(Alert::try_from(alerts::Model::from_query_result(
+            &row, "",
+        )?)?);
+    }
+    // Each piece of the places gave its oldest.
+    found.sort_unstable_by_key(|alert| alert.seq);
+    found.truncate(usize::try_from(limit).map_err(StoreError::defect)?);
+    Ok(found)
 }
 
 /// The place of the newest alert of anybody.

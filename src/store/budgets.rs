@@ -8,12 +8,14 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, Value,
 };
 use uuid::Uuid;
 
-use super::entities::{budget_categories, budget_periods, budgets};
-use super::sql::{all, execute, list as placeholders, one, rows};
+use super::entities::{budget_periods, budgets};
+use super::given::Given;
+use super::sql::{all, execute, list as placeholders, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::budget::Thresholds;
@@ -197,30 +199,28 @@ pub async fn of_many_users(
     db: &impl ConnectionTrait,
     user_ids: &[Uuid],
 ) -> Result<Vec<Budget>, StoreError> {
-    let rows = budgets::Entity::find()
-        .filter(budgets::Column::UserId.is_in(user_ids.iter().copied()))
-        .order_by_asc(budgets::Column::Id)
-        .all(db)
-        .await?;
-    with_categories(db, rows).await
+    let text = "SELECT * FROM budgets WHERE user_id IN (SELECT id FROM given) ORDER BY id";
+    let found = ids(user_ids.iter().copied()).run(db, text, []).await?;
+    let rows = found
+        .iter()
+        .map(|row| budgets::Model::from_query_result(row, ""));
+    with_categories(db, rows.collect::<Result<_, _>>()?).await
+}
+
+fn ids(ids: impl Iterator<Item = Uuid>) -> Given<1> {
+    Given::new(["id"], ids.map(|id| [id.into()]))
 }
 
 async fn with_categories(
     db: &impl ConnectionTrait,
     rows: Vec<budgets::Model>,
 ) -> Result<Vec<Budget>, StoreError> {
-    let ids = rows.iter().map(|row| row.id);
-    let links = budget_categories::Entity::find()
-        .filter(budget_categories::Column::BudgetId.is_in(ids))
-        .order_by_asc(budget_categories::Column::CategoryId)
-        .all(db)
-        .await?;
+    let text = "SELECT budget_id, category_id FROM budget_categories \
+         WHERE budget_id IN (SELECT id FROM given) ORDER BY category_id";
     let mut categories: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
-    for link in links {
-        categories
-            .entry(link.budget_id)
-            .or_default()
-            .push(link.category_id);
+    for link in ids(rows.iter().map(|row| row.id)).run(db, text, []).await? {
+        let of = categories.entry(link.try_get_by_index(0)?).or_default();
+        of.push(link.try_get_by_index(1)?);
     }
     rows.into_iter()
         .map(|row| {
@@ -389,18 +389,13 @@ pub(super) async fn kept_periods(
     db: &impl ConnectionTrait,
     periods: &[(Uuid, Period)],
 ) -> Result<HashMap<(Uuid, NaiveDate), i64>, StoreError> {
-    if periods.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let text = format!(
-        "SELECT budget_id, period_start, spent_minor FROM budget_periods \
-         WHERE (budget_id, period_start) IN (VALUES {})",
-        rows(2, periods.len())
-    );
-    let values = periods
+    let keys = periods
         .iter()
-        .flat_map(|(id, period)| [(*id).into(), period.start.into()]);
-    let kept = all(db, text, values).await?;
+        .map(|(id, period)| [(*id).into(), period.start.into()]);
+    let text = "SELECT budget_id, period_start, spent_minor FROM budget_periods \
+         WHERE (budget_id, period_start) IN (SELECT budget_id, period_start FROM given)";
+    let given = Given::new(["budget_id", "period_start"], keys);
+    let kept = given.run(db, text, []).await?;
     kept.iter()
         .map(|row| {
             let key = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);

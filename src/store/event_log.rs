@@ -14,7 +14,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryResult, Value
 use uuid::Uuid;
 
 use super::entities::log_cursors;
-use super::sql::{all, execute, list, one, rows};
+use super::given::Given;
+use super::sql::{all, execute, list, one};
 use super::{Signal, StoreError, Tx, outbox, read_models};
 use crate::events::{Event, EventType};
 use crate::telemetry::metrics::names;
@@ -134,24 +135,24 @@ pub async fn append(tx: &Tx, events: &[Event]) -> Result<Option<LogPosition>, St
     if events.is_empty() {
         return Ok(None);
     }
-    let mut values = Vec::with_capacity(events.len() * 5);
+    let mut rows = Vec::with_capacity(events.len());
     for event in events {
         let event_type = event.data.event_type();
         metrics::counter!(names::LOG_EVENTS_APPENDED_TOTAL, "type" => event_type.as_str())
             .increment(1);
-        values.push(event.id.into());
-        values.push(event_type.as_str().into());
-        values.push(event.data.user_id().into());
-        values.push(event.to_json().map_err(StoreError::defect)?.into());
-        values.push(event.time.into());
+        rows.push([
+            event.id.into(),
+            event_type.as_str().into(),
+            event.data.user_id().into(),
+            event.to_json().map_err(StoreError::defect)?.into(),
+            event.time.into(),
+        ]);
     }
-    let text = format!(
-        "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) VALUES {} \
-         RETURNING xid, position",
-        rows(5, events.len())
-    );
+    let columns = ["event_id", "type", "user_id", "envelope", "created_at"];
+    let text = "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
+         SELECT event_id, type, user_id, envelope, created_at FROM given RETURNING xid, position";
     let mut positions = Vec::with_capacity(events.len());
-    for row in all(&**tx, text, values).await? {
+    for row in Given::new(columns, rows).run(&**tx, text, []).await? {
         positions.push(LogPosition::of(&row, 0)?);
     }
     if tx.is_relayed() {
@@ -294,14 +295,10 @@ pub async fn places(
     db: &impl ConnectionTrait,
     event_ids: &[Uuid],
 ) -> Result<HashMap<Uuid, LogPosition>, StoreError> {
-    if event_ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let text = format!(
-        "SELECT xid, position, event_id FROM event_log WHERE event_id IN ({})",
-        list(event_ids.len(), 1)
-    );
-    let found = all(db, text, event_ids.iter().map(|id| (*id).into())).await?;
+    let text = "SELECT xid, position, event_id FROM event_log \
+         WHERE event_id IN (SELECT event_id FROM given)";
+    let given = Given::new(["event_id"], event_ids.iter().map(|id| [(*id).into()]));
+    let found = given.run(db, text, []).await?;
     found
         .iter()
         .map(|row| Ok((row.try_get_by_index(2)?, LogPosition::of(row, 0)?)))

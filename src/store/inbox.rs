@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::sql::{all, list, rows};
+use super::given::Given;
 use super::{StoreError, Tx};
 
 /// Records the events as handled by the consumer; gives those that were not yet.
@@ -22,23 +22,11 @@ pub async fn record(
     event_ids: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<HashSet<Uuid>, StoreError> {
-    if event_ids.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let mut values = Vec::with_capacity(event_ids.len() * 3);
-    for id in event_ids {
-        values.extend([consumer.into(), (*id).into(), now.into()]);
-    }
-    let text = format!(
-        "INSERT INTO inbox (consumer, event_id, handled_at) VALUES {} \
-         ON CONFLICT (consumer, event_id) DO NOTHING RETURNING event_id",
-        rows(3, event_ids.len())
-    );
-    let recorded = all(&**tx, text, values).await?;
-    recorded
-        .iter()
-        .map(|row| Ok(row.try_get_by_index(0)?))
-        .collect()
+    let text = "INSERT INTO inbox (consumer, event_id, handled_at) \
+         SELECT $1, event_id, $2 FROM given WHERE true \
+         ON CONFLICT (consumer, event_id) DO NOTHING RETURNING event_id";
+    let values = [consumer.into(), now.into()];
+    ids(&given(event_ids).run(&**tx, text, values).await?)
 }
 
 /// Those of the events that the consumer is done with.
@@ -50,17 +38,16 @@ pub async fn known(
     consumer: &str,
     event_ids: &[Uuid],
 ) -> Result<HashSet<Uuid>, StoreError> {
-    if event_ids.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let text = format!(
-        "SELECT event_id FROM inbox WHERE consumer = $1 AND event_id IN ({})",
-        list(event_ids.len(), 2)
-    );
-    let ids = event_ids.iter().map(|id| Value::from(*id));
-    let values = [consumer.into()].into_iter().chain(ids);
-    let rows = all(db, text, values).await?;
-    rows.iter()
-        .map(|row| Ok(row.try_get_by_index(0)?))
-        .collect()
+    let text = "SELECT event_id FROM inbox \
+         WHERE consumer = $1 AND event_id IN (SELECT event_id FROM given)";
+    ids(&given(event_ids).run(db, text, [consumer.into()]).await?)
+}
+
+fn given(event_ids: &[Uuid]) -> Given<1> {
+    Given::new(["event_id"], event_ids.iter().map(|id| [(*id).into()]))
+}
+
+fn ids(rows: &[QueryResult]) -> Result<HashSet<Uuid>, StoreError> {
+    let ids = rows.iter().map(|row| row.try_get_by_index(0));
+    Ok(ids.collect::<Result<_, DbErr>>()?)
 }

@@ -5,12 +5,13 @@
 //! that dies, the row is there again at once. It needs no order of commits: what was committed late
 //! is found all the same, and an old transaction that stays open holds nothing up.
 
-use sea_orm::{DbErr, Value};
+use sea_orm::DbErr;
 
 use super::connection::Transaction;
 use super::event_log::{LogEntry, LogPosition};
+use super::given::Given;
 use super::postgres::PostgresTransaction;
-use super::sql::{all, count, execute, rows};
+use super::sql::{all, count};
 use super::{Store, StoreError, Tx, Writes};
 use crate::events::with_log_position;
 
@@ -28,15 +29,11 @@ pub(super) async fn put(tx: &Tx, positions: &[LogPosition]) -> Result<(), StoreE
 }
 
 async fn put_into(db: &Transaction, positions: &[LogPosition]) -> Result<(), StoreError> {
-    if positions.is_empty() {
-        return Ok(());
-    }
-    let text = format!(
-        "INSERT INTO outbox (xid, position) VALUES {}",
-        rows(2, positions.len())
-    );
-    let values: Vec<Value> = positions.iter().flat_map(|at| at.values()).collect();
-    execute(db, text, values).await?;
+    let text = "INSERT INTO outbox (xid, position) SELECT xid, position FROM given";
+    let rows = positions.iter().map(|at| at.values());
+    Given::new(["xid", "position"], rows)
+        .run(db, text, [])
+        .await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::sea_query::Values;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow};
 use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -143,7 +144,7 @@ impl Postgres {
             tx.commit().await?;
             return Ok(result);
         }
-        let query = query_of(&statement, true);
+        let query = query_of(statement, true);
         let result: Result<PgQueryResult, _> = self.at_home(query.execute(&self.pool)).await;
         result.map(Into::into).map_err(execution)
     }
@@ -168,7 +169,7 @@ impl Postgres {
             tx.commit().await?;
             return Ok(rows);
         }
-        let query = query_of(&statement, true);
+        let query = query_of(statement, true);
         let rows: Result<Vec<PgRow>, _> = self.at_home(query.fetch_all(&self.pool)).await;
         rows.map(results).map_err(question)
     }
@@ -188,7 +189,7 @@ impl PostgresTransaction {
     pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut open = self.open.lock().await;
         let on: &mut PgConnection = &mut open;
-        let result = query_of(&statement, self.prepared).execute(on).await;
+        let result = query_of(statement, self.prepared).execute(on).await;
         result.map(Into::into).map_err(execution)
     }
 
@@ -209,15 +210,14 @@ impl PostgresTransaction {
     pub(super) async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut open = self.open.lock().await;
         let on: &mut PgConnection = &mut open;
-        let rows = query_of(&statement, self.prepared).fetch_all(on).await;
+        let rows = query_of(statement, self.prepared).fetch_all(on).await;
         rows.map(results).map_err(question)
     }
 }
 
-fn query_of(statement: &Statement, prepared: bool) -> Query<'_, sqlx::Postgres, SqlxValues> {
-    let values = statement.values.clone();
-    let values = values.unwrap_or_else(|| sea_orm::sea_query::Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values)).persistent(prepared)
+fn query_of(statement: Statement, prepared: bool) -> Query<'static, sqlx::Postgres, SqlxValues> {
+    let values = statement.values.unwrap_or(Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values)).persistent(prepared)
 }
 
 fn results(rows: Vec<PgRow>) -> Vec<QueryResult> {

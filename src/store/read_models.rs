@@ -7,13 +7,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait, Value};
+use sea_orm::{ConnectionTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::budgets::{self, Budget};
 use super::entities::read_model_positions;
 use super::event_log::LogPosition;
-use super::sql::{all, execute, rows};
+use super::given::Given;
 use super::{NO_CATEGORY, Signal, StoreError, Tx};
 use crate::domain::money::Currency;
 use crate::domain::period::Period;
@@ -88,12 +88,18 @@ pub async fn add(tx: &Tx, deltas: &Deltas) -> Result<(), StoreError> {
 }
 
 async fn add_monthly(tx: &Tx, deltas: &BTreeMap<MonthlyKey, Total>) -> Result<(), StoreError> {
-    if deltas.is_empty() {
-        return Ok(());
-    }
-    let mut values: Vec<Value> = Vec::with_capacity(deltas.len() * 8);
-    for (key, total) in deltas {
-        values.extend([
+    let columns = [
+        "user_id",
+        "currency",
+        "month",
+        "type",
+        "category_id",
+        "wallet_id",
+        "amount_minor",
+        "bookings",
+    ];
+    let rows = deltas.iter().map(|(key, total)| {
+        [
             key.user_id.into(),
             key.currency.code().into(),
             key.month.into(),
@@ -102,40 +108,33 @@ async fn add_monthly(tx: &Tx, deltas: &BTreeMap<MonthlyKey, Total>) -> Result<()
             key.wallet_id.into(),
             total.amount_minor.into(),
             total.bookings.into(),
-        ]);
-    }
-    let text = format!(
-        "INSERT INTO monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) \
-         VALUES {} ON CONFLICT (user_id, currency, month, type, category_id, wallet_id) DO UPDATE SET \
+        ]
+    });
+    let text = "INSERT INTO monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) \
+         SELECT user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings FROM given WHERE true \
+         ON CONFLICT (user_id, currency, month, type, category_id, wallet_id) DO UPDATE SET \
          amount_minor = monthly_totals.amount_minor + excluded.amount_minor, \
-         bookings = monthly_totals.bookings + excluded.bookings",
-        rows(8, deltas.len())
-    );
-    execute(&**tx, text, values).await?;
+         bookings = monthly_totals.bookings + excluded.bookings";
+    Given::new(columns, rows).run(&**tx, text, []).await?;
     Ok(())
 }
 
 async fn add_daily(tx: &Tx, deltas: &BTreeMap<DailyKey, i64>) -> Result<(), StoreError> {
-    if deltas.is_empty() {
-        return Ok(());
-    }
-    let mut values: Vec<Value> = Vec::with_capacity(deltas.len() * 5);
-    for (key, minor) in deltas {
-        values.extend([
+    let columns = ["user_id", "currency", "date", "category_id", "amount_minor"];
+    let rows = deltas.iter().map(|(key, minor)| {
+        [
             key.user_id.into(),
             key.currency.code().into(),
             key.date.into(),
             key.category_id.unwrap_or(NO_CATEGORY).into(),
             (*minor).into(),
-        ]);
-    }
-    let text = format!(
-        "INSERT INTO daily_spending (user_id, currency, date, category_id, amount_minor) VALUES {} \
+        ]
+    });
+    let text = "INSERT INTO daily_spending (user_id, currency, date, category_id, amount_minor) \
+         SELECT user_id, currency, date, category_id, amount_minor FROM given WHERE true \
          ON CONFLICT (user_id, currency, date, category_id) DO UPDATE SET \
-         amount_minor = daily_spending.amount_minor + excluded.amount_minor",
-        rows(5, deltas.len())
-    );
-    execute(&**tx, text, values).await?;
+         amount_minor = daily_spending.amount_minor + excluded.amount_minor";
+    Given::new(columns, rows).run(&**tx, text, []).await?;
     Ok(())
 }
 
@@ -168,18 +167,13 @@ pub async fn crossed(
     tx: &Tx,
     wanted: &[(&Budget, Period)],
 ) -> Result<HashSet<CrossingKey>, StoreError> {
-    if wanted.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let text = format!(
-        "SELECT budget_id, period_start, threshold FROM budget_crossings \
-         WHERE (budget_id, period_start) IN (VALUES {})",
-        rows(2, wanted.len())
-    );
-    let values = wanted
+    let keys = wanted
         .iter()
-        .flat_map(|(budget, period)| [budget.id.into(), period.start.into()]);
-    let crossed = all(&**tx, text, values).await?;
+        .map(|(budget, period)| [budget.id.into(), period.start.into()]);
+    let text = "SELECT budget_id, period_start, threshold FROM budget_crossings \
+         WHERE (budget_id, period_start) IN (SELECT budget_id, period_start FROM given)";
+    let given = Given::new(["budget_id", "period_start"], keys);
+    let crossed = given.run(&**tx, text, []).await?;
     crossed
         .iter()
         .map(|row| {
@@ -215,27 +209,29 @@ pub async fn keep_periods(
     sums: &[PeriodSum],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if sums.is_empty() {
-        return Ok(());
-    }
-    let mut values: Vec<Value> = Vec::with_capacity(sums.len() * 6);
-    for sum in sums {
-        values.extend([
+    let columns = [
+        "budget_id",
+        "period_start",
+        "period_end",
+        "user_id",
+        "spent_minor",
+    ];
+    let rows = sums.iter().map(|sum| {
+        [
             sum.budget_id.into(),
             sum.period.start.into(),
             sum.period.end.into(),
             sum.user_id.into(),
             sum.spent_minor.into(),
-            now.into(),
-        ]);
-    }
-    let text = format!(
-        "INSERT INTO budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) \
-         VALUES {} ON CONFLICT (budget_id, period_start) DO UPDATE SET \
-         spent_minor = excluded.spent_minor, updated_at = excluded.updated_at",
-        rows(6, sums.len())
-    );
-    execute(&**tx, text, values).await?;
+        ]
+    });
+    let text = "INSERT INTO budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) \
+         SELECT budget_id, period_start, period_end, user_id, spent_minor, $1 FROM given WHERE true \
+         ON CONFLICT (budget_id, period_start) DO UPDATE SET \
+         spent_minor = excluded.spent_minor, updated_at = excluded.updated_at";
+    Given::new(columns, rows)
+        .run(&**tx, text, [now.into()])
+        .await?;
     Ok(())
 }
 
@@ -248,29 +244,30 @@ pub async fn record_crossings(
     crossings: &[(CrossingKey, Uuid, Uuid)],
     now: DateTime<Utc>,
 ) -> Result<HashSet<CrossingKey>, StoreError> {
-    if crossings.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let mut values: Vec<Value> = Vec::with_capacity(crossings.len() * 6);
+    let columns = [
+        "budget_id",
+        "period_start",
+        "threshold",
+        "user_id",
+        "event_id",
+    ];
+    let mut rows = Vec::with_capacity(crossings.len());
     for (key, user_id, event_id) in crossings {
-        values.extend([
+        let threshold = i16::try_from(key.threshold).map_err(StoreError::defect)?;
+        rows.push([
             key.budget_id.into(),
             key.period_start.into(),
-            i16::try_from(key.threshold)
-                .map_err(StoreError::defect)?
-                .into(),
+            threshold.into(),
             (*user_id).into(),
             (*event_id).into(),
-            now.into(),
         ]);
     }
-    let text = format!(
-        "INSERT INTO budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) \
-         VALUES {} ON CONFLICT (budget_id, period_start, threshold) DO NOTHING RETURNING event_id",
-        rows(6, crossings.len())
-    );
+    let text = "INSERT INTO budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) \
+         SELECT budget_id, period_start, threshold, user_id, event_id, $1 FROM given WHERE true \
+         ON CONFLICT (budget_id, period_start, threshold) DO NOTHING RETURNING event_id";
     let mut recorded = HashSet::new();
-    for row in all(&**tx, text, values).await? {
+    let given = Given::new(columns, rows);
+    for row in given.run(&**tx, text, [now.into()]).await? {
         recorded.insert(row.try_get_by_index::<Uuid>(0)?);
     }
     let is_new = |(_, _, event_id): &&(CrossingKey, Uuid, Uuid)| recorded.contains(event_id);
@@ -289,17 +286,17 @@ pub async fn reach(tx: &Tx, positions: &BTreeMap<Uuid, LogPosition>) -> Result<(
     if positions.is_empty() {
         return Ok(());
     }
-    let values = positions.iter().flat_map(|(user, at)| {
+    let rows = positions.iter().map(|(user, at)| {
         let [xid, position] = at.values();
         [(*user).into(), xid, position]
     });
-    let text = format!(
-        "INSERT INTO read_model_positions (user_id, xid, position) VALUES {} \
+    let text = "INSERT INTO read_model_positions (user_id, xid, position) \
+         SELECT user_id, xid, position FROM given WHERE true \
          ON CONFLICT (user_id) DO UPDATE SET xid = excluded.xid, position = excluded.position \
-         WHERE (excluded.xid, excluded.position) > (read_model_positions.xid, read_model_positions.position)",
-        rows(3, positions.len())
-    );
-    execute(&**tx, text, values).await?;
+         WHERE (excluded.xid, excluded.position) > (read_model_positions.xid, read_model_positions.position)";
+    Given::new(["user_id", "xid", "position"], rows)
+        .run(&**tx, text, [])
+        .await?;
     tx.after_commit(Signal::Projected);
     Ok(())
 }

@@ -71,11 +71,11 @@ pub(crate) fn row_id(db: &impl ConnectionTrait) -> &'static str {
     }
 }
 
-/// `($1, $2), ($3, $4), …`: the placeholders of a statement with many rows.
-pub(crate) fn rows(columns: usize, count: usize) -> String {
+/// `($first, $first+1), ($first+2, …), …`: the placeholders of a list of rows.
+pub(crate) fn rows(columns: usize, count: usize, first: usize) -> String {
     placeholders(count, |text, row| {
         text.push('(');
-        text.push_str(&list(columns, row * columns + 1));
+        text.push_str(&list(columns, first + row * columns));
         text.push(')');
     })
 }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn placeholders_count_on() {
-        assert_eq!(rows(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(rows(2, 2, 1), "($1, $2), ($3, $4)");
         assert_eq!(list(3, 4), "$4, $5, $6");
         assert_eq!(list(0, 1), "");
     }

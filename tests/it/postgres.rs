@@ -5,5 +5,6 @@ mod booking;
 mod connections;
 mod log;
 mod migrating;
+mod projecting;
 mod proxy;
 mod restarting;

@@ -1,4 +1,5 @@
-//! A proxy in front of PostgreSQL that counts the round trips which go through it.
+//! A proxy in front of PostgreSQL that counts the round trips which go through it, and measures what
+//! the clients send.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use crate::support::Stack;
 pub(super) struct Proxy {
     port: u16,
     round_trips: Arc<AtomicU64>,
+    largest_message: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -22,13 +24,15 @@ impl Proxy {
         let server = Stack::get().port("/postgres/port");
         let round_trips = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&round_trips);
+        let largest_message = Arc::new(AtomicU64::new(0));
+        let measured = Arc::clone(&largest_message);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(("127.0.0.1", server)).await;
                 let server = server.expect("PostgreSQL");
                 let (mut from_client, mut to_client) = client.into_split();
                 let (mut from_server, mut to_server) = server.into_split();
-                let counted = Arc::clone(&counted);
+                let (counted, measured) = (Arc::clone(&counted), Arc::clone(&measured));
                 tokio::spawn(async move {
                     let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
                 });
@@ -37,10 +41,11 @@ impl Proxy {
                     let mut letter = None;
                     while let Some(message) = message(&mut from_client, letter.is_some()).await {
                         let before = letter.replace(message[0]);
-                        // A `Sync` after a `Sync` asks nothing: a pool sends it with a connection
+                        measured.fetch_max(message.len() as u64, Ordering::Relaxed);
+                        // A `Sync` of its own asks nothing: a pool sends it with a connection
                         // that comes back, and nobody waits for it.
                         let asks = match message[0] {
-                            b'S' => before != Some(b'S'),
+                            b'S' => !matches!(before, Some(b'S' | b'Q')),
                             letter => letter == b'Q',
                         };
                         if asks {
@@ -54,7 +59,11 @@ impl Proxy {
                 });
             }
         });
-        Self { port, round_trips }
+        Self {
+            port,
+            round_trips,
+            largest_message,
+        }
     }
 
     /// The URL of a database through the proxy. It cannot look into TLS.
@@ -68,6 +77,11 @@ impl Proxy {
     /// How many round trips there were so far.
     pub(super) fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of the largest message of a client so far.
+    pub(super) fn largest_message(&self) -> u64 {
+        self.largest_message.load(Ordering::Relaxed)
     }
 }
 

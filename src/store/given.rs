@@ -1,0 +1,161 @@
+//! Statements on many rows. Their text finds the rows in a table that is called `given`:
+//!
+//! - PostgreSQL gets each column as an array, so the text is the same however many rows there are,
+//!   and is parsed and planned once a connection.
+//! - SQLite has no arrays: it gets a list of rows.
+//!
+//! PostgreSQL gets the rows in pieces that fit into a record of TLS. sqlx writes record by record,
+//! to a socket on which it does not set `TCP_NODELAY` (and on which nobody else can): the end of a
+//! second record would wait until the server has acknowledged the first, and that may take 40 ms.
+
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Value};
+
+use super::sql::{all, rows};
+
+/// Bytes of rows in a piece. A record carries 16,384; the values beside the rows need some as well.
+const PIECE_BYTES: usize = 14_000;
+
+/// Rows for a statement. No value in them is null.
+#[derive(Debug)]
+pub(super) struct Given<const COLUMNS: usize> {
+    columns: [&'static str; COLUMNS],
+    rows: Vec<[Value; COLUMNS]>,
+}
+
+/// Rows that one statement takes, column by column.
+struct Piece<const COLUMNS: usize> {
+    columns: [Vec<Value>; COLUMNS],
+    types: [&'static str; COLUMNS],
+    bytes: usize,
+}
+
+impl<const COLUMNS: usize> Given<COLUMNS> {
+    /// Rows of these columns, in this order.
+    pub(super) fn new(
+        columns: [&'static str; COLUMNS],
+        rows: impl IntoIterator<Item = [Value; COLUMNS]>,
+    ) -> Self {
+        Self {
+            columns,
+            rows: rows.into_iter().collect(),
+        }
+    }
+
+    /// Runs the statement, once for each piece of the rows and never for none; gives all that it
+    /// returns. `values` are what its own placeholders stand for.
+    ///
+    /// An `INSERT` that has an `ON CONFLICT` must select from `given` with a `WHERE`: SQLite would
+    /// read the `ON` as that of a join.
+    pub(super) async fn run(
+        self,
+        db: &impl ConnectionTrait,
+        text: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let mut values: Vec<Value> = values.into_iter().collect();
+        let columns = self.columns.join(", ");
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        if db.get_database_backend() != DbBackend::Postgres {
+            let rows = rows(COLUMNS, self.rows.len(), values.len() + 1);
+            let text = format!("WITH given ({columns}) AS (VALUES {rows}) {text}");
+            values.extend(self.rows.into_iter().flatten());
+            return all(db, text, values).await;
+        }
+        let mut found = Vec::new();
+        for piece in pieces(self.rows)? {
+            let first = values.len() + 1;
+            let arrays: Vec<String> = (first..)
+                .zip(piece.types)
+                .map(|(place, of)| format!("${place}::{of}[]"))
+                .collect();
+            let arrays = arrays.join(", ");
+            let text = format!("WITH given ({columns}) AS (SELECT * FROM unnest({arrays})) {text}");
+            let arrays = piece.columns.into_iter().map(array);
+            found.extend(all(db, text, values.iter().cloned().chain(arrays)).await?);
+        }
+        Ok(found)
+    }
+}
+
+fn pieces<const COLUMNS: usize>(rows: Vec<[Value; COLUMNS]>) -> Result<Vec<Piece<COLUMNS>>, DbErr> {
+    let mut pieces: Vec<Piece<COLUMNS>> = Vec::new();
+    for row in rows {
+        let mut types = [""; COLUMNS];
+        let mut bytes = 0;
+        for (value, of) in row.iter().zip(&mut types) {
+            let (name, length) = encoded(value)?;
+            *of = name;
+            // Each element has its length before it.
+            bytes += 4 + length;
+        }
+        if pieces
+            .last()
+            .is_none_or(|piece| piece.bytes + bytes > PIECE_BYTES)
+        {
+            pieces.push(Piece {
+                columns: std::array::from_fn(|_| Vec::new()),
+                types,
+                bytes: 0,
+            });
+        }
+        if let Some(piece) = pieces.last_mut() {
+            piece.bytes += bytes;
+            for (column, value) in piece.columns.iter_mut().zip(row) {
+                column.push(value);
+            }
+        }
+    }
+    Ok(pieces)
+}
+
+/// What PostgreSQL calls the type of a value, and how many bytes it takes on the way there.
+fn encoded(value: &Value) -> Result<(&'static str, usize), DbErr> {
+    Ok(match value {
+        Value::Bool(Some(_)) => ("boolean", 1),
+        Value::SmallInt(Some(_)) => ("smallint", 2),
+        Value::BigInt(Some(_)) => ("bigint", 8),
+        Value::String(Some(text)) => ("text", text.len()),
+        Value::Uuid(Some(_)) => ("uuid", 16),
+        Value::ChronoDate(Some(_)) => ("date", 4),
+        Value::ChronoDateTimeUtc(Some(_)) => ("timestamptz", 8),
+        other => {
+            let of = other.array_type();
+            return Err(DbErr::Type(format!("many rows cannot have this {of:?}")));
+        }
+    })
+}
+
+fn array(column: Vec<Value>) -> Value {
+    let of = column.first().map_or(ArrayType::String, Value::array_type);
+    Value::Array(of, Some(Box::new(column)))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_piece_is_no_larger_than_a_record() {
+        let ids = |count: u128| (0..count).map(|id| [Uuid::from_u128(id).into()]);
+        let sizes = |rows: Vec<[Value; 1]>| -> Vec<usize> {
+            let pieces = pieces(rows).expect("pieces");
+            pieces.iter().map(|piece| piece.columns[0].len()).collect()
+        };
+        assert_eq!(sizes(ids(700).collect()), [700]);
+        assert_eq!(sizes(ids(1_500).collect()), [700, 700, 100]);
+        // What is larger by itself goes alone.
+        let texts = [10, 20_000, 10, 10].map(|length| ["x".repeat(length).into()]);
+        assert_eq!(sizes(texts.to_vec()), [1, 1, 2]);
+    }
+
+    #[test]
+    fn what_postgresql_would_not_take_as_an_array_is_an_error() {
+        assert!(pieces(vec![[Option::<Uuid>::None.into()]]).is_err());
+        assert!(pieces(vec![[1.5_f64.into()]]).is_err());
+    }
+}
