@@ -66,6 +66,7 @@ impl TryFrom<wallets::Model> for Wallet {
 /// # Errors
 /// [`super::Conflict::WalletName`] when the user has one of this name.
 pub async fn create(tx: &Tx, user_id: Uuid, wallet: &Wallet) -> Result<(), StoreError> {
+    users::hold(tx, user_id).await?;
     execute(
         &**tx,
         "INSERT INTO wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, \

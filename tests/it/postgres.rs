@@ -7,4 +7,5 @@ mod log;
 mod migrating;
 mod projecting;
 mod proxy;
+mod repairing;
 mod restarting;

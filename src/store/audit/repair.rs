@@ -51,7 +51,8 @@ pub(super) async fn user(
     Ok((recount, repaired as u64))
 }
 
-/// Bookings wait until the balances are repaired.
+/// Bookings wait until the sums are repaired: each takes its wallet first. The user is held already,
+/// so no wallet is made meanwhile.
 async fn hold_wallets(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     if tx.get_database_backend() == DbBackend::Postgres {
         let text = "SELECT 1 FROM wallets WHERE user_id = $1 ORDER BY id FOR NO KEY UPDATE";
