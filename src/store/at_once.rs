@@ -14,7 +14,7 @@ use super::event_log::LogPosition;
 use super::idempotency::KeyedRequest;
 use super::sql::{list, one};
 use super::transactions::{self, Act, Draft, Transaction};
-use super::{Conflict, Signal, Store, StoreError, Writes};
+use super::{Conflict, Signal, Store, StoreError, Writes, outbox};
 use crate::domain::money::Currency;
 use crate::events::EventType;
 use crate::telemetry::metrics::names;
@@ -199,9 +199,7 @@ fn statement(
          SELECT $17, $18, $2, $19, $13 FROM booking RETURNING xid, position)"
     );
     if relayed {
-        text.push_str(
-            ", sent AS (INSERT INTO outbox (xid, position) SELECT xid, position FROM said)",
-        );
+        text.push_str(outbox::SENT);
     }
     if let Some(kept) = kept {
         values.extend([

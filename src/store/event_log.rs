@@ -149,14 +149,16 @@ pub async fn append(tx: &Tx, events: &[Event]) -> Result<Option<LogPosition>, St
         ]);
     }
     let columns = ["event_id", "type", "user_id", "envelope", "created_at"];
-    let text = "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
-         SELECT event_id, type, user_id, envelope, created_at FROM given RETURNING xid, position";
-    let mut positions = Vec::with_capacity(events.len());
-    for row in Given::new(columns, rows).run(&**tx, text, []).await? {
-        positions.push(LogPosition::of(&row, 0)?);
-    }
+    let mut text = "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
+         SELECT event_id, type, user_id, envelope, created_at FROM given RETURNING xid, position"
+        .to_owned();
     if tx.is_relayed() {
-        outbox::put(tx, &positions).await?;
+        let sent = outbox::SENT;
+        text = format!(", said AS ({text}){sent} SELECT xid, position FROM said");
+    }
+    let mut positions = Vec::with_capacity(events.len());
+    for row in Given::new(columns, rows).run(&**tx, &text, []).await? {
+        positions.push(LogPosition::of(&row, 0)?);
     }
     tx.after_commit(Signal::Logged);
     Ok(positions.into_iter().max())

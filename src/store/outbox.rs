@@ -12,7 +12,7 @@ use super::event_log::{LogEntry, LogPosition};
 use super::given::Given;
 use super::postgres::PostgresTransaction;
 use super::sql::{all, count};
-use super::{Store, StoreError, Tx, Writes};
+use super::{Store, StoreError, Writes};
 use crate::events::with_log_position;
 
 /// Events taken to be published. Dropped, they are back in the outbox.
@@ -23,12 +23,11 @@ pub struct Claim {
     open: PostgresTransaction,
 }
 
-/// Puts the events of these positions into the outbox.
-pub(super) async fn put(tx: &Tx, positions: &[LogPosition]) -> Result<(), StoreError> {
-    put_into(tx, positions).await
-}
+/// Puts what a statement finds as `said` into the outbox.
+pub(super) const SENT: &str =
+    ", sent AS (INSERT INTO outbox (xid, position) SELECT xid, position FROM said)";
 
-async fn put_into(db: &Transaction, positions: &[LogPosition]) -> Result<(), StoreError> {
+async fn put(db: &Transaction, positions: &[LogPosition]) -> Result<(), StoreError> {
     let text = "INSERT INTO outbox (xid, position) SELECT xid, position FROM given";
     let rows = positions.iter().map(|at| at.values());
     Given::new(["xid", "position"], rows)
@@ -76,7 +75,7 @@ impl Claim {
     /// # Errors
     /// The database did not say that it did: all may be back.
     pub async fn settle(self, unpublished: &[LogPosition]) -> Result<(), StoreError> {
-        put_into(&Transaction::Postgres(self.open.clone()), unpublished).await?;
+        put(&Transaction::Postgres(self.open.clone()), unpublished).await?;
         Ok(self.open.commit().await?)
     }
 }
