@@ -17,16 +17,20 @@ use crate::bus::dapr::{Intake, Status};
 use crate::config::Config;
 use crate::dapr::TOKEN_HEADER;
 use crate::events::EventType;
+use crate::events::envelope::ENVELOPE_BYTES_MAX;
 use wire::{Answer, Answers, Batch, Subscription};
 
-/// Bytes of a delivery at the most. Beyond it the sidecar tries again, and gives up by its policy.
-const BODY_BYTES_MAX: usize = 64 << 20;
+/// Bytes of an event in a delivery at the most: the largest that topics take, in base 64, and what
+/// surrounds it.
+const EVENT_BYTES_MAX: usize = 2 * ENVELOPE_BYTES_MAX;
 
 /// The way in for the sidecar.
 pub struct Ingress {
     intake: Arc<Intake>,
     subscriptions: Vec<Subscription>,
     token: Option<SecretString>,
+    /// Of a delivery at the most. One that was longer would come again and again.
+    bytes_max: usize,
 }
 
 impl Ingress {
@@ -39,6 +43,7 @@ impl Ingress {
                 .map(|event_type| Subscription::new(*event_type, config))
                 .collect(),
             token: config.dapr.app_token.clone(),
+            bytes_max: EVENT_BYTES_MAX.saturating_mul(config.bus.batch_max as usize),
             intake,
         }
     }
@@ -129,14 +134,14 @@ async fn received(
     let heard = EventType::named(topic).filter(|topic| ingress.intake.hears().contains(topic));
     // Not 404: to the sidecar that means "drop it".
     let topic = heard.ok_or_else(|| HttpResponse::BadRequest().body("nobody here hears this"))?;
-    Ok((topic, collect(body).await?))
+    Ok((topic, collect(body, ingress.bytes_max).await?))
 }
 
-async fn collect(mut body: web::Payload) -> Result<Bytes, HttpResponse> {
+async fn collect(mut body: web::Payload, bytes_max: usize) -> Result<Bytes, HttpResponse> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| HttpResponse::BadRequest().body("the body broke off"))?;
-        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+        if bytes.len() + chunk.len() > bytes_max {
             return Err(HttpResponse::PayloadTooLarge().finish());
         }
         bytes.extend_from_slice(&chunk);
