@@ -4,7 +4,7 @@
 //! not touched yet (of a new or changed budget) is summed up from the days' spending, which is
 //! bounded by the length of the period.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{
@@ -216,16 +216,16 @@ async fn with_categories(
     rows: Vec<budgets::Model>,
 ) -> Result<Vec<Budget>, StoreError> {
     let text = "SELECT budget_id, category_id FROM budget_categories \
-         WHERE budget_id IN (SELECT id FROM given) ORDER BY category_id";
-    let mut categories: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+         WHERE budget_id IN (SELECT id FROM given)";
+    let mut categories: HashMap<Uuid, BTreeSet<Uuid>> = HashMap::new();
     for link in ids(rows.iter().map(|row| row.id)).run(db, text, []).await? {
         let of = categories.entry(link.try_get_by_index(0)?).or_default();
-        of.push(link.try_get_by_index(1)?);
+        of.insert(link.try_get_by_index(1)?);
     }
     rows.into_iter()
         .map(|row| {
             let category_ids = categories.remove(&row.id).unwrap_or_default();
-            Budget::from_row(row, category_ids)
+            Budget::from_row(row, category_ids.into_iter().collect())
         })
         .collect()
 }

@@ -71,7 +71,7 @@ impl Explained {
 
 /// Rows that the statement itself brings along are no table.
 pub(super) fn is_scan(step: &str) -> bool {
-    step.starts_with("SCAN ") && !step.contains("CONSTANT ROW") && step != "SCAN place"
+    step.starts_with("SCAN ") && !step.contains("CONSTANT ROW") && step != "SCAN given"
 }
 
 pub(super) fn is_sort(step: &str) -> bool {
