@@ -1,7 +1,7 @@
 //! Read models: sums that the projector keeps, so that no answer costs more as a history grows.
 //!
 //! The projector loads what a batch of events touches, folds the events in memory, and writes the
-//! result back: one statement a table a batch.
+//! result back: one statement a table a batch, or a few for a large batch on PostgreSQL.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
