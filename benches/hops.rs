@@ -191,8 +191,7 @@ async fn dapr(brokers: &str, http_port: u16, app_port: u16) -> Outcome<()> {
         let url = format!(
             "http://127.0.0.1:{http_port}/v1.0/publish/bulk/pubsub/{topic}?metadata.rawPayload=true"
         );
-        let body =
-            json!([{"entryId": "0", "event": event(number), "contentType": "text/plain"}]);
+        let body = json!([{"entryId": "0", "event": event(number), "contentType": "text/plain"}]);
         let request = http.post(url).header("dapr-api-token", &token);
         request.json(&body).send().await?.error_for_status()?;
         Ok(())

@@ -10,14 +10,16 @@ mod migrate;
 mod table;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use dlq::DlqCommand;
 use events::EventsCommand;
@@ -155,6 +157,25 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 impl Cli {
+    /// The command line of this process; ends the process with code 2 when it cannot be meant.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let cli = Self::parse();
+        // clap keeps those that stand behind the command, and would lose the others without a word.
+        let is_set = |arg: &OsString| {
+            let arg = arg.to_string_lossy();
+            arg == "--set" || arg.starts_with("--set=")
+        };
+        if std::env::args_os().filter(is_set).count() > cli.settings.set.len() {
+            let reason =
+                "--set stands before the command and behind it: give all of them in one place";
+            Self::command()
+                .error(ErrorKind::ArgumentConflict, reason)
+                .exit();
+        }
+        cli
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors
@@ -373,7 +394,7 @@ fn as_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// Prints to whoever reads, who may have seen enough, as `head` does.
 fn print(text: &str) -> std::io::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
 }

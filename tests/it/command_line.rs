@@ -179,6 +179,16 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
     assert!(role.contains("api, projector, notifier, all"), "{role}");
     let set = refused(&run(here.path(), &[], &["--set", "nonsense"]), 2);
     assert!(set.contains("KEY=VALUE"), "{set}");
+    let twice = [
+        "--set",
+        "http.workers=1",
+        "config",
+        "check",
+        "--set",
+        "log.level=warn",
+    ];
+    let twice = refused(&run(here.path(), &[], &twice), 2);
+    assert!(twice.contains("in one place"), "{twice}");
     let command = refused(&run(here.path(), &[], &["confg"]), 2);
     assert!(command.contains("'config'"), "{command}");
     let file = refused(&run(here.path(), &[], &["--config", "none.toml"]), 1);
