@@ -12,7 +12,7 @@ CSV      =
 
 # What the tests need of the stack, and the stories that bring their own database.
 test_parts = postgres,pgbouncer,redis,kafka,daprd
-own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: operator:: layering:: schema::
+own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: schema::
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
 binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-companion)

@@ -16,6 +16,7 @@ mod dapr;
 mod dashboards;
 mod dead_letters;
 mod events;
+mod faults;
 mod kafka;
 mod layering;
 mod lifecycle;

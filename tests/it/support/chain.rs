@@ -49,6 +49,17 @@ pub(crate) struct Chain {
     pub(crate) data_dir: TempDir,
 }
 
+/// Everything in the log of a database after a place.
+pub(crate) async fn log_of(store: &Store, place: LogPosition) -> Vec<LogEntry> {
+    loop {
+        let found = event_log::read_after(store.reads(), place, None, 10_000).await;
+        let found = found.expect("the log");
+        if !found.more_to_come {
+            return found.entries;
+        }
+    }
+}
+
 /// Noon of 10 February 2026, UTC.
 pub(crate) fn noon() -> DateTime<Utc> {
     "2026-02-10T12:00:00Z".parse().expect("a moment")
@@ -154,13 +165,7 @@ impl Chain {
 
     /// Everything in the log after a place.
     pub(crate) async fn log_after(&self, place: LogPosition) -> Vec<LogEntry> {
-        loop {
-            let found = event_log::read_after(self.store.reads(), place, None, 10_000).await;
-            let found = found.expect("the log");
-            if !found.more_to_come {
-                return found.entries;
-            }
-        }
+        log_of(&self.store, place).await
     }
 
     /// The dead letters that were kept, oldest first.

@@ -112,7 +112,7 @@ impl Kafka {
     }
 
     pub(crate) async fn make_topics(&self) {
-        drop_leftovers(&self.config().kafka.brokers).await;
+        drop_leftovers(Stack::get().text("/kafka/brokers")).await;
         let planner = Planner::new(&self.config()).expect("a client");
         let plan = planner
             .plan()

@@ -5,8 +5,12 @@
 pub(crate) mod chain;
 /// The roles apart, each with a sidecar.
 pub(crate) mod cluster;
+/// The roles as processes that can be killed.
+pub(crate) mod fleet;
 /// Topics and groups of a test's own.
 pub(crate) mod kafka;
+/// People who book and listen, whatever happens.
+pub(crate) mod load;
 /// The routes as the server tells of them.
 pub(crate) mod openapi;
 /// Parts of a test's own, to be stopped and killed.
@@ -32,6 +36,8 @@ pub(crate) mod world;
 
 pub(crate) use chain::Chain;
 pub(crate) use cluster::Cluster;
+pub(crate) use fleet::{Bus, Fleet, Plan};
+pub(crate) use load::Load;
 pub(crate) use openapi::{Document, Operation, Things};
 pub(crate) use parts::Parts;
 pub(crate) use person::{Answer, Person};

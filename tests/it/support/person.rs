@@ -27,18 +27,23 @@ impl Answer {
 
     /// Reads an answer to its end.
     pub(crate) async fn read(response: reqwest::Response) -> Self {
+        Self::try_read(response).await.expect("a body")
+    }
+
+    /// The same; none where it breaks off.
+    pub(crate) async fn try_read(response: reqwest::Response) -> Option<Self> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let text = response.text().await.expect("a body");
+        let text = response.text().await.ok()?;
         let body = match text.as_str() {
             "" => Value::Null,
             text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         };
-        Self {
+        Some(Self {
             status,
             headers,
             body,
-        }
+        })
     }
 
     /// A header, or nothing.
@@ -283,19 +288,27 @@ impl Person {
 
     /// Opens the live stream, from after an event if one is given.
     pub(crate) async fn follow(&self, last_event_id: Option<&str>) -> Stream {
-        let mut request = self.request(Method::GET, "/v1/alerts/stream");
-        if let Some(id) = last_event_id {
-            request = request.header("Last-Event-ID", id);
-        }
-        let response = request.send().await.expect("an answer");
+        let response = self.stream(last_event_id).send().await;
+        let response = response.expect("an answer");
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
-        let mut stream = Stream {
-            chunks: response.bytes_stream().boxed(),
-            read: String::new(),
-        };
+        let mut stream = Stream::of(response);
         let hello = stream.block().await.expect("a first block");
         assert!(hello.contains(": connected"), "{hello}");
         stream
+    }
+
+    /// The same; none where nobody answers, or not now.
+    pub(crate) async fn try_to_follow(&self, last_event_id: Option<&str>) -> Option<Stream> {
+        let response = self.stream(last_event_id).send().await.ok()?;
+        (response.status() == 200).then(|| Stream::of(response))
+    }
+
+    fn stream(&self, last_event_id: Option<&str>) -> RequestBuilder {
+        let request = self.request(Method::GET, "/v1/alerts/stream");
+        match last_event_id {
+            Some(id) => request.header("Last-Event-ID", id),
+            None => request,
+        }
     }
 }
 
@@ -306,35 +319,67 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    fn of(response: reqwest::Response) -> Self {
+        Self {
+            chunks: response.bytes_stream().boxed(),
+            read: String::new(),
+        }
+    }
+
+    /// A block that is read to its end.
+    fn whole(&mut self) -> Option<String> {
+        let end = self.read.find("\n\n")?;
+        let rest = self.read.split_off(end + 2);
+        Some(std::mem::replace(&mut self.read, rest))
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        self.read
+            .push_str(std::str::from_utf8(chunk).expect("UTF-8"));
+    }
+
     /// The next block, up to an empty line; none at the end. Fails after ten seconds.
     pub(crate) async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some(end) = self.read.find("\n\n") {
-                let rest = self.read.split_off(end + 2);
-                return Some(std::mem::replace(&mut self.read, rest));
+            if let Some(block) = self.whole() {
+                return Some(block);
             }
             let chunk = tokio::time::timeout(Duration::from_secs(10), self.chunks.next())
                 .await
                 .expect("something within ten seconds")?;
-            let chunk = chunk.expect("the stream is whole");
-            self.read
-                .push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+            self.take(&chunk.expect("the stream is whole"));
         }
     }
 
     /// The next alert with its event id, passing over heartbeats; none at the end.
     pub(crate) async fn alert(&mut self) -> Option<(String, Value)> {
         loop {
-            let block = self.block().await?;
-            let field = |name: &str| {
-                block
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name))
-                    .map(str::trim)
-            };
-            if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
-                return Some((id.to_owned(), serde_json::from_str(data).expect("JSON")));
+            if let Some(alert) = alert_of(&self.block().await?) {
+                return Some(alert);
             }
         }
     }
+
+    /// The same, however long it takes; none also where the stream breaks off.
+    pub(crate) async fn alert_or_end(&mut self) -> Option<(String, Value)> {
+        loop {
+            while let Some(block) = self.whole() {
+                if let Some(alert) = alert_of(&block) {
+                    return Some(alert);
+                }
+            }
+            let chunk = self.chunks.next().await?.ok()?;
+            self.take(&chunk);
+        }
+    }
+}
+
+/// An alert with its event id; none of a heartbeat.
+fn alert_of(block: &str) -> Option<(String, Value)> {
+    let field = |name: &str| {
+        let value = block.lines().find_map(|line| line.strip_prefix(name));
+        value.map(str::trim)
+    };
+    let (id, data) = (field("id:")?, field("data:")?);
+    Some((id.to_owned(), serde_json::from_str(data).expect("JSON")))
 }

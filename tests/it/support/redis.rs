@@ -1,7 +1,6 @@
 //! A Redis of the test's own, which can be stopped, killed and held up; and what goes between it and
 //! its clients.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::Stack;
+use super::sidecar::free_ports;
 
 /// The password of every private Redis.
 pub(crate) const PASSWORD: &str = "s3cr3t-of-redis";
@@ -67,9 +67,9 @@ impl RedisServer {
 
     /// One that does not run yet.
     pub(crate) fn absent() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let [port] = free_ports();
         Self {
-            port: free.local_addr().expect("an address").port(),
+            port,
             folder: TempDir::new().expect("a folder"),
             arguments: Vec::new(),
             child: None,
@@ -128,7 +128,12 @@ impl RedisServer {
     }
 
     pub(crate) fn url_with(&self, password: &str) -> String {
-        format!("redis://:{password}@127.0.0.1:{}/0", self.port)
+        format!("redis://:{password}@{}/0", self.address())
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn tls_url(&self) -> String {

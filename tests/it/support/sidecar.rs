@@ -10,16 +10,21 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::time::Instant;
+use wealth_companion::clock::Ids;
 
 use super::Stack;
 
 /// How long daprd may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Lines of its log that are shown when a test fails.
+const LINES_MAX: usize = 40;
+
 /// A running sidecar. It is killed when it is dropped.
 pub(crate) struct Sidecar {
     pub(crate) http_port: u16,
     pub(crate) app_port: u16,
+    command: Command,
     child: Child,
     log: PathBuf,
     _folder: TempDir,
@@ -97,12 +102,25 @@ impl Sidecar {
         let mut sidecar = Self {
             http_port,
             app_port,
-            child: command.spawn().expect("run `make stack`: daprd runs"),
+            child: spawn(&mut command),
+            command,
             log,
             _folder: folder,
         };
         sidecar.wait().await;
         sidecar
+    }
+
+    /// Kills it; its app stays.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again where it was, and waits until it can be asked for something.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = spawn(&mut self.command);
+        self.wait().await;
     }
 
     async fn wait(&mut self) {
@@ -130,12 +148,14 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         if std::thread::panicking() {
             let log = self.log();
             let telling = |line: &&str| !line.contains("level=info");
-            let lines: Vec<&str> = log.lines().filter(telling).collect();
+            let mut lines: Vec<&str> = log.lines().filter(telling).collect();
+            // One that was cut off from its broker says so again and again.
+            let before = lines.len().saturating_sub(LINES_MAX);
+            let lines = lines.split_off(before);
             eprintln!("daprd on port {}: {lines:#?}", self.http_port);
         }
     }
@@ -145,15 +165,20 @@ fn components() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dapr/local")
 }
 
-/// Ports that nobody listens on, and that no other test of this process was given.
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().expect("run `make stack`: daprd runs")
+}
+
+/// Ports that nobody listens on, and that no other test of this process was given. They lie below
+/// those that the system gives to connections, so nobody takes one whose owner was killed and will be
+/// back.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     std::array::from_fn(|_| {
         loop {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-            let port = listener.local_addr().expect("an address").port();
-            if !given.contains(&port) {
+            let port = 10_000 + Ids::system().v4().as_fields().1 % 10_000;
+            if !given.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 given.push(port);
                 return port;
             }

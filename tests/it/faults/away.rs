@@ -1,0 +1,70 @@
+//! What all of them need is away for a while, and comes back.
+
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+use crate::support::{Bus, Fleet, Load, Parts, Plan, RedisServer};
+
+/// How long whoever books may have to wait, while so much else is at work on the same machine.
+const SLOWEST: Duration = Duration::from_secs(5);
+
+/// A minute without the broker: bookings go on as if nothing were, and are told afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_is_away_for_a_minute() {
+    let parts = block_in_place(|| Parts::start("kafka"));
+    let brokers = parts.stack.text("/kafka/brokers");
+    let (kafka, dapr) = tokio::join!(
+        Fleet::start(Plan::on(Bus::Kafka).with_brokers(brokers)),
+        Fleet::start(Plan::on(Bus::Dapr).with_brokers(brokers)),
+    );
+    let (kafka_urls, dapr_urls) = (kafka.urls(), dapr.urls());
+    let (on_kafka, on_dapr) = tokio::join!(Load::begin(&kafka_urls), Load::begin(&dapr_urls));
+    for load in [&on_kafka, &on_dapr] {
+        load.hears(4).await;
+    }
+    block_in_place(|| parts.signal("kafka", "KILL"));
+    sleep(Duration::from_secs(60)).await;
+    for load in [&on_kafka, &on_dapr] {
+        // They book to the end of it.
+        load.books(10).await;
+        assert_eq!(load.refused(), 0, "every answer was 201");
+        let slowest = load.slowest();
+        assert!(slowest < SLOWEST, "{slowest:?}");
+    }
+    block_in_place(|| parts.start_again("kafka"));
+    for (fleet, load) in [(kafka, on_kafka), (dapr, on_dapr)] {
+        load.hears(4).await;
+        let booked = load.end().await;
+        assert_eq!(booked.refused, 0, "every answer was 201");
+        fleet.is_whole(&booked).await;
+    }
+}
+
+/// Redis dies, and comes back empty: nobody notices.
+async fn redis_is_away(bus: Bus) {
+    let mut redis = RedisServer::start().await;
+    let fleet = Fleet::start(Plan::on(bus).with_redis(&redis)).await;
+    let load = Load::begin(&fleet.urls()).await;
+    load.hears(4).await;
+    redis.kill();
+    load.hears(12).await;
+    redis.begin().await;
+    load.hears(12).await;
+    let slowest = load.slowest();
+    assert!(slowest < SLOWEST, "{slowest:?}");
+    let booked = load.end().await;
+    assert_eq!(booked.refused, 0, "every answer was 201");
+    fleet.is_whole(&booked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_away_on_kafka() {
+    redis_is_away(Bus::Kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_away_beside_the_sidecars() {
+    redis_is_away(Bus::Dapr).await;
+}
