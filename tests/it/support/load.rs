@@ -19,7 +19,7 @@ use super::{Answer, Person};
 /// How many people there are.
 const PEOPLE: usize = 4;
 /// How often each books.
-const PACE: Duration = Duration::from_millis(150);
+const PACE: Duration = Duration::from_millis(200);
 /// One of so many bookings breaks a budget.
 const BREAKS_EVERY: usize = 6;
 /// What a budget tells of, percent: a booking that breaks it reaches both.
