@@ -233,15 +233,16 @@ impl Client {
     }
 
     async fn listen(&self, seen: &Seen) {
-        let mut last: Option<String> = None;
+        // From the beginning on.
+        let mut last = "0".to_owned();
         loop {
-            let stream = self.person().try_to_follow(last.as_deref()).await;
+            let stream = self.person().try_to_follow(Some(&last)).await;
             if let Some(mut stream) = stream {
                 while let Some((id, alert)) = stream.alert_or_end().await {
                     let place = id.parse().expect("a number");
                     lock(&self.heard).push((place, crossing_of(&alert)));
                     seen.heard.fetch_add(1, Ordering::Relaxed);
-                    last = Some(id);
+                    last = id;
                 }
             }
             self.turn_away().await;
