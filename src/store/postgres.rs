@@ -69,8 +69,12 @@ fn connect_options(config: &Config, url: &str) -> Result<PgConnectOptions, Store
     use sea_orm::sqlx::ConnectOptions as _;
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| StoreError::Busy(format!("database.url: {error}")))?;
+    // The URL may say which process it is.
+    let options = match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("wealth-companion"),
+    };
     Ok(options
-        .application_name("wealth-companion")
         .statement_cache_capacity(config.database.statements_max)
         .disable_statement_logging())
 }

@@ -68,3 +68,27 @@ async fn redis_is_away_on_kafka() {
 async fn redis_is_away_beside_the_sidecars() {
     redis_is_away(Bus::Dapr).await;
 }
+
+/// PostgreSQL dies, and comes back: whoever books is told so, and every process goes on.
+async fn postgres_is_away(bus: Bus) {
+    let parts = block_in_place(|| Parts::start("postgres"));
+    let url = parts.stack.text("/postgres/url");
+    let fleet = Fleet::start(Plan::on(bus).with_postgres(url)).await;
+    let load = Load::begin(&fleet.urls()).await;
+    load.hears(4).await;
+    block_in_place(|| parts.signal("postgres", "KILL"));
+    load.is_refused(20).await;
+    block_in_place(|| parts.start_again("postgres"));
+    load.hears(12).await;
+    fleet.is_whole(&load.end().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_away_on_kafka() {
+    postgres_is_away(Bus::Kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_away_beside_the_sidecars() {
+    postgres_is_away(Bus::Dapr).await;
+}

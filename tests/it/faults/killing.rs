@@ -11,7 +11,7 @@ async fn each_role_dies(bus: Bus) {
     load.hears(4).await;
     for role in [Role::Projector, Role::Notifier, Role::Api] {
         load.books(10).await;
-        let held = fleet.hold_up(role).await;
+        let (held, _) = fleet.hold_up(role).await;
         fleet.kill(role, 0);
         held.let_go().await;
         if role != Role::Api {
@@ -44,7 +44,7 @@ async fn each_sidecar_dies_and_comes_back() {
     load.hears(4).await;
     for role in [Role::Projector, Role::Notifier, Role::Api] {
         load.books(10).await;
-        let held = fleet.hold_up(role).await;
+        let (held, _) = fleet.hold_up(role).await;
         fleet.sidecar(role, 0).kill();
         held.let_go().await;
         load.books(20).await;

@@ -10,7 +10,9 @@ async fn one_of_each_dies(bus: Bus) {
     load.hears(8).await;
     for role in [Role::Projector, Role::Notifier, Role::Api] {
         load.books(10).await;
-        fleet.kill_all_of(role, 0);
+        let (held, replica) = fleet.hold_up(role).await;
+        fleet.kill_all_of(role, replica);
+        held.let_go().await;
     }
     load.books(40).await;
     load.hears(8).await;

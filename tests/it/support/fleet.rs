@@ -110,6 +110,16 @@ impl Plan {
         self
     }
 
+    /// On the PostgreSQL of this URL, which is empty.
+    pub(crate) fn with_postgres(mut self, url: &str) -> Self {
+        stack::migrate(url);
+        self.set.push(("database.url", url.to_owned()));
+        // Who asks while it is away is told so soon.
+        self.set
+            .push(("database.busy_timeout_ms", "500".to_owned()));
+        self
+    }
+
     /// On this Redis.
     pub(crate) fn with_redis(mut self, redis: &RedisServer) -> Self {
         self.set.push(("state.redis_url", redis.url()));
@@ -121,7 +131,7 @@ impl Plan {
 }
 
 impl Member {
-    async fn start(kafka: &Kafka, plan: &Plan, role: Role) -> Self {
+    async fn start(kafka: &Kafka, plan: &Plan, (role, replica): (Role, usize)) -> Self {
         let sidecar = match plan.bus {
             Bus::Kafka => None,
             Bus::Dapr => {
@@ -133,7 +143,10 @@ impl Member {
                 Some(Sidecar::with(&app_id, options).await)
             }
         };
-        let mut set = Vec::new();
+        // So that the database can tell who waits.
+        let url = kafka.config().database_url();
+        let url = format!("{url}?application_name={}", said_of(role, replica));
+        let mut set = vec![("database.url", url)];
         if let Some(sidecar) = &sidecar {
             let internal = format!("127.0.0.1:{}", sidecar.app_port);
             set.push(("dapr.http_port", sidecar.http_port.to_string()));
@@ -181,9 +194,9 @@ impl Fleet {
             Role::Api => plan.apis,
             Role::Projector | Role::Notifier => plan.others,
         };
-        let roles = Role::ALL.into_iter();
-        let roles = roles.flat_map(|role| std::iter::repeat_n(role, replicas(role)));
-        let members = roles.map(|role| Member::start(&kafka, &plan, role));
+        let all = Role::ALL.into_iter();
+        let all = all.flat_map(|role| (0..replicas(role)).map(move |replica| (role, replica)));
+        let members = all.map(|member| Member::start(&kafka, &plan, member));
         let members = join_all(members).await;
         let store = kafka.store().await;
         Self {
@@ -236,9 +249,9 @@ impl Fleet {
         sidecar.expect("a sidecar")
     }
 
-    /// Holds up whoever writes to what this role alone writes, and waits until somebody does: it then
-    /// has work in hand.
-    pub(crate) async fn hold_up(&self, role: Role) -> Held {
+    /// Holds up whoever writes to what this role alone writes, until somebody does: who waits has work
+    /// in hand. Gives its replica too.
+    pub(crate) async fn hold_up(&self, role: Role) -> (Held, usize) {
         let table = match role {
             Role::Api => "transactions",
             Role::Projector => "monthly_totals",
@@ -248,14 +261,20 @@ impl Fleet {
         let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
         db.execute_unprepared(&lock).await.expect("a lock");
         let waiting = format!(
-            "SELECT COUNT(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted"
+            "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) \
+             WHERE relation = '{table}'::regclass AND NOT granted"
         );
         let begun = Instant::now();
-        while number(&db, &waiting).await == 0 {
+        loop {
+            let waiting = texts(&db, &waiting).await;
+            let replica = (0..).take(self.members.len());
+            let mut replica = replica.filter(|it| waiting.contains(&said_of(role, *it)));
+            if let Some(replica) = replica.next() {
+                return (Held(db), replica);
+            }
             assert!(begun.elapsed() < PATIENCE, "nobody writes to {table}");
             sleep(Duration::from_millis(5)).await;
         }
-        Held(db)
     }
 
     /// Asserts that all that was acknowledged is there and was told once, and nothing else.
@@ -263,9 +282,11 @@ impl Fleet {
         self.all_is_told(booked).await;
         let counted = recount_of(&self.store).await.agrees();
         let kept = self.texts("SELECT id::text FROM transactions").await;
-        let (acknowledged, kept): (BTreeSet<_>, BTreeSet<_>) =
-            (booked.acknowledged.iter().collect(), kept.iter().collect());
-        assert_eq!(acknowledged, kept, "what was acknowledged is what is there");
+        let kept: BTreeSet<String> = kept.into_iter().collect();
+        let lost: Vec<_> = booked.acknowledged.difference(&kept).collect();
+        assert!(lost.is_empty(), "acknowledged, and not there: {lost:?}");
+        let doubled: Vec<_> = kept.difference(&booked.acknowledged).collect();
+        assert!(doubled.is_empty(), "not acknowledged: {doubled:?}");
         let crossings = "SELECT budget_id::text || period_start || threshold FROM budget_crossings";
         let crossings = self.texts(crossings).await;
         assert_eq!(crossings.len(), booked.crossings());
@@ -296,7 +317,12 @@ impl Fleet {
             if left.is_empty() {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "not in time: {left:#?}");
+            let some = &left[..left.len().min(20)];
+            let count = left.len();
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not in time: {count}, {some:#?}"
+            );
             sleep(Duration::from_millis(300)).await;
         }
     }
@@ -339,12 +365,15 @@ impl Fleet {
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {
-        let db = self.store.reads();
-        let statement = Statement::from_string(db.get_database_backend(), sql);
-        let rows = db.query_all_raw(statement).await.expect("rows");
-        let texts = rows.iter().map(|row| row.try_get_by_index(0));
-        texts.map(|text| text.expect("a text")).collect()
+        texts(self.store.reads(), sql).await
     }
+}
+
+async fn texts(db: &impl ConnectionTrait, sql: &str) -> Vec<String> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await.expect("rows");
+    let texts = rows.iter().map(|row| row.try_get_by_index(0));
+    texts.map(|text| text.expect("a text")).collect()
 }
 
 /// A lock, until it is let go.
@@ -355,6 +384,11 @@ impl Held {
     pub(crate) async fn let_go(self) {
         self.0.close().await.expect("it ends");
     }
+}
+
+/// What a replica says that it is.
+fn said_of(role: Role, replica: usize) -> String {
+    format!("{}-{replica}", name(role))
 }
 
 fn name(role: Role) -> &'static str {

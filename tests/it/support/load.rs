@@ -1,6 +1,7 @@
 //! People who book and listen, whatever happens: who gets no answer asks again with the same key, at
 //! another replica if there is one, and whose stream breaks off opens it again where it ended.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,7 +72,7 @@ type Crossing = (String, u64);
 /// What was booked and heard in the end.
 pub(crate) struct Booked {
     /// The ids of all bookings that were answered by 201.
-    pub(crate) acknowledged: Vec<String>,
+    pub(crate) acknowledged: BTreeSet<String>,
     /// How often a client got another answer, or none.
     pub(crate) refused: usize,
     clients: Vec<Arc<Client>>,
@@ -108,6 +109,11 @@ impl Load {
     /// Waits until so many more alerts are heard: then the whole chain works.
     pub(crate) async fn hears(&self, more: usize) {
         more_of(&self.seen.heard, more, "alerts").await;
+    }
+
+    /// Waits until so many more answers are no 201.
+    pub(crate) async fn is_refused(&self, more: usize) {
+        more_of(&self.seen.refused, more, "refusals").await;
     }
 
     /// How often a client got another answer than 201, or none.
