@@ -34,12 +34,13 @@ async fn the_broker_is_away_for_a_minute() {
         assert!(slowest < SLOWEST, "{slowest:?}");
     }
     block_in_place(|| parts.start_again("kafka"));
-    for (fleet, load) in [(kafka, on_kafka), (dapr, on_dapr)] {
+    let catches_up = async |fleet: Fleet, load: Load| {
         load.hears(4).await;
         let booked = load.end().await;
         assert_eq!(booked.refused, 0, "every answer was 201");
         fleet.is_whole(&booked).await;
-    }
+    };
+    tokio::join!(catches_up(kafka, on_kafka), catches_up(dapr, on_dapr));
 }
 
 /// Redis dies, and comes back empty: nobody notices.

@@ -2,6 +2,7 @@
 
 use wealth_companion::app::Role;
 
+use super::ONE_AFTER_THE_OTHER;
 use crate::support::{Bus, Fleet, Load, Plan};
 
 /// Each role dies with work in hand; the others go on, and it goes on when it is back.
@@ -9,7 +10,7 @@ async fn each_role_dies(bus: Bus) {
     let mut fleet = Fleet::start(Plan::on(bus)).await;
     let load = Load::begin(&fleet.urls()).await;
     load.hears(4).await;
-    for role in [Role::Projector, Role::Notifier, Role::Api] {
+    for role in ONE_AFTER_THE_OTHER {
         load.books(10).await;
         let (held, _) = fleet.hold_up(role).await;
         fleet.kill(role, 0);
@@ -42,7 +43,7 @@ async fn each_sidecar_dies_and_comes_back() {
     let mut fleet = Fleet::start(Plan::on(Bus::Dapr)).await;
     let load = Load::begin(&fleet.urls()).await;
     load.hears(4).await;
-    for role in [Role::Projector, Role::Notifier, Role::Api] {
+    for role in ONE_AFTER_THE_OTHER {
         load.books(10).await;
         let (held, _) = fleet.hold_up(role).await;
         fleet.sidecar(role, 0).kill();

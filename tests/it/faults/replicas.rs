@@ -1,14 +1,13 @@
 //! Two replicas of each role, and one of each is gone for good.
 
-use wealth_companion::app::Role;
-
+use super::ONE_AFTER_THE_OTHER;
 use crate::support::{Bus, Fleet, Load, Plan};
 
 async fn one_of_each_dies(bus: Bus) {
     let mut fleet = Fleet::start(Plan::on(bus).twice()).await;
     let load = Load::begin(&fleet.urls()).await;
     load.hears(8).await;
-    for role in [Role::Projector, Role::Notifier, Role::Api] {
+    for role in ONE_AFTER_THE_OTHER {
         load.books(10).await;
         let (held, replica) = fleet.hold_up(role).await;
         fleet.kill_all_of(role, replica);

@@ -82,8 +82,12 @@ impl Process {
             }
         });
         let ready = tokio::time::timeout(PATIENCE, ready).await;
-        let ready = ready.ok().and_then(Result::ok);
-        let ready = ready.unwrap_or_else(|| panic!("it never was ready: {:?}", lock(&log)));
+        let Some(ready) = ready.ok().and_then(Result::ok) else {
+            let ended = child.0.try_wait();
+            drop(child);
+            let errors = errors.join();
+            panic!("it never was ready: {ended:?} {errors:?} {:?}", lock(&log));
+        };
         // Only role `api` has two.
         let address = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
         Self {
