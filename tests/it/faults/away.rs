@@ -78,7 +78,7 @@ async fn postgres_is_away(bus: Bus) {
     let load = Load::begin(&fleet.urls()).await;
     load.hears(4).await;
     block_in_place(|| parts.signal("postgres", "KILL"));
-    load.is_refused(20).await;
+    load.is_refused(8).await;
     block_in_place(|| parts.start_again("postgres"));
     load.hears(12).await;
     fleet.is_whole(&load.end().await).await;

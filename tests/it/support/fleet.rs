@@ -114,9 +114,6 @@ impl Plan {
     pub(crate) fn with_postgres(mut self, url: &str) -> Self {
         stack::migrate(url);
         self.set.push(("database.url", url.to_owned()));
-        // Who asks while it is away is told so soon.
-        self.set
-            .push(("database.busy_timeout_ms", "500".to_owned()));
         self
     }
 
