@@ -99,10 +99,10 @@ impl StreamHub {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn tick(&self, store: &Store) -> Result<usize, StoreError> {
+    pub async fn tick(&self, store: &Store) -> Result<u64, StoreError> {
         let after = self.open().tail;
         let news = alerts::news_of_all_users(store.reads(), after, BATCH).await?;
-        let count = news.len();
+        let count = news.len() as u64;
         let mut users: Vec<Uuid> = news.iter().map(|(_, user_id)| *user_id).collect();
         users.sort_unstable();
         users.dedup();
@@ -157,13 +157,13 @@ impl StreamHub {
                 swept = Instant::now();
             }
             match step {
-                Ok(0) => {
+                Ok(BATCH) => {}
+                Ok(_) => {
                     tokio::select! {
                         () = draining.cancelled() => {}
                         _ = timeout(self.config.poll, alerted.changed()) => {}
                     }
                 }
-                Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "streams: will try again");
                     let _ = timeout(self.config.poll, draining.cancelled()).await;

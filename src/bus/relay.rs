@@ -45,8 +45,18 @@ pub enum RelayError {
 struct Step {
     /// Events that were published.
     published: usize,
+    next: Next,
+}
+
+/// When it is worth while to look again.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// There were more than a batch.
+    AtOnce,
     /// There are more, which an open transaction holds back: it wakes nobody when it ends.
-    more_to_come: bool,
+    Soon,
+    /// When events were written.
+    WhenWoken,
 }
 
 impl Relay {
@@ -82,13 +92,17 @@ impl Relay {
         let published = event_log::cursor(self.store.reads(), Cursor::Relay).await?;
         let limit = u64::from(self.config.batch_max);
         let found = event_log::read_after(self.store.reads(), published, None, limit).await?;
-        let (batch, more_to_come) = (found.entries, found.more_to_come);
+        let batch = found.entries;
+        let next = if self.fills(batch.len()) {
+            Next::AtOnce
+        } else if found.more_to_come {
+            Next::Soon
+        } else {
+            Next::WhenWoken
+        };
         let Some(last) = batch.last().map(|entry| entry.position) else {
             self.metrics.unpublished(0);
-            return Ok(Step {
-                published: 0,
-                more_to_come,
-            });
+            return Ok(Step { published: 0, next });
         };
         crash::point("relay.after_commit_before_publish");
         self.publisher.publish(&batch).await?;
@@ -102,7 +116,7 @@ impl Relay {
         self.metrics.unpublished(end.since(last));
         Ok(Step {
             published: batch.len(),
-            more_to_come,
+            next,
         })
     }
 
@@ -112,7 +126,7 @@ impl Relay {
             self.metrics.unpublished(0);
             return Ok(Step {
                 published: 0,
-                more_to_come: false,
+                next: Next::WhenWoken,
             });
         };
         crash::point("relay.after_commit_before_publish");
@@ -127,17 +141,18 @@ impl Relay {
         claim.settle(unpublished).await?;
         self.metrics.published(published as u64);
         outcome?;
-        let is_full = count as u64 == u64::from(self.config.batch_max);
-        let waiting = if is_full {
-            outbox::depth(&self.store, DEPTH_MAX).await?
+        let (waiting, next) = if self.fills(count) {
+            let waiting = outbox::depth(&self.store, DEPTH_MAX).await?;
+            (waiting, Next::AtOnce)
         } else {
-            0
+            (0, Next::WhenWoken)
         };
         self.metrics.unpublished(waiting);
-        Ok(Step {
-            published,
-            more_to_come: false,
-        })
+        Ok(Step { published, next })
+    }
+
+    fn fills(&self, count: usize) -> bool {
+        count as u64 == u64::from(self.config.batch_max)
     }
 
     /// Publishes until draining begins, and then what is left.
@@ -151,22 +166,18 @@ impl Relay {
             logged.mark_unchanged();
             match self.step().await {
                 Ok(Step { published: 0, .. }) if draining.is_cancelled() => return Ok(()),
-                Ok(Step {
-                    published: 0,
-                    more_to_come,
-                }) => {
+                Ok(Step { next, .. }) => {
                     pause = self.config.retry_min;
-                    let sleep = if more_to_come {
-                        HELD_BACK.min(self.config.poll)
-                    } else {
-                        self.config.poll
+                    let sleep = match next {
+                        Next::AtOnce => continue,
+                        Next::Soon => HELD_BACK.min(self.config.poll),
+                        Next::WhenWoken => self.config.poll,
                     };
                     tokio::select! {
                         () = draining.cancelled() => {}
                         _ = timeout(sleep, logged.changed()) => {}
                     }
                 }
-                Ok(_) => pause = self.config.retry_min,
                 Err(error) => {
                     self.metrics.failed();
                     tracing::warn!(%error, pause_ms = pause.as_millis(), "relay: will try again");
