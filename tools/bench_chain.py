@@ -168,7 +168,7 @@ class Server:
         self.run("events", "topics", "apply", "--yes")
         for role in ROLES:
             internal = free_port()
-            extra = self.sidecar(role, internal) if bus == "dapr" else {}
+            extra = self.sidecar(role, internal, stack) if bus == "dapr" else {}
             url = self.start(dict(self.environment, **extra), ["--role", role], internal)
             if role == "api":
                 self.url = url
@@ -203,9 +203,10 @@ class Server:
         if self.bus == "kafka":
             [bus] = run("kafka", brokers)
             return [dict(commit, times=3), dict(bus, times=2)]
-        internal = free_port()
-        sidecar = self.sidecar("hops", internal)
-        buses = run("dapr", brokers, sidecar["DAPR_HTTP_PORT"], str(internal), environment=sidecar)
+        with contextlib.ExitStack() as stack:
+            internal = free_port()
+            sidecar = self.sidecar("hops", internal, stack)
+            buses = run("dapr", brokers, sidecar["DAPR_HTTP_PORT"], str(internal), environment=sidecar)
         return [dict(commit, times=3), *(dict(bus, times=1) for bus in buses)]
 
     def batch_ms(self, consumer):
@@ -236,7 +237,7 @@ class Server:
             time.sleep(0.05)
         return f"127.0.0.1:{public}"
 
-    def sidecar(self, role, app_port):
+    def sidecar(self, role, app_port, stack):
         daprd = self.parts["daprd"]
         ports = [free_port() for _ in range(4)]
         command = [daprd["binary"], "--app-id", f"{self.tag}-{role}", "--app-port", str(app_port),
@@ -252,7 +253,7 @@ class Server:
         # Its components look at nobody's app id: scopes are for those of the stack.
         process = subprocess.Popen(command, cwd=daprd["working_dir"], stdout=log, stderr=subprocess.STDOUT,
                                    env=dict(daprd["environment"], PATH=os.environ["PATH"]))
-        self.stack.callback(stop, process)
+        stack.callback(stop, process)
         wait_for(f"http://127.0.0.1:{ports[0]}/v1.0/healthz/outbound")
         tokens = self.parts["sidecars"]["tokens"]
         return {"DAPR_HTTP_PORT": str(ports[0]), "DAPR_API_TOKEN": tokens["dapr_api_token"],
