@@ -72,7 +72,7 @@ impl Relay {
         }
     }
 
-    /// Publishes the next batch; gives how many events it had. None means that all is published.
+    /// Publishes the next batch; gives how many of its events the bus took. Zero means that nothing was there.
     ///
     /// # Errors
     /// See [`RelayError`]; nothing is lost by any.

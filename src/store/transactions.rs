@@ -392,28 +392,10 @@ fn changes(before: &Transaction, after: &Transaction) -> BTreeMap<String, Change
 }
 
 async fn update(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
-    execute(
-        &**tx,
-        "UPDATE transactions SET wallet_id = $3, type = $4, amount_minor = $5, currency = $6, date = $7, \
-         category_id = $8, description = $9, payee = $10, notes = $11, version = $12, updated_at = $13 \
-         WHERE id = $1 AND user_id = $2",
-        [
-            transaction.id.into(),
-            user_id.into(),
-            transaction.wallet_id.into(),
-            transaction.transaction_type.as_str().into(),
-            transaction.amount.minor().into(),
-            transaction.amount.currency().code().into(),
-            transaction.date.into(),
-            transaction.category_id.into(),
-            transaction.description.clone().into(),
-            transaction.payee.clone().into(),
-            transaction.notes.clone().into(),
-            transaction.version.into(),
-            transaction.updated_at.into(),
-        ],
-    )
-    .await?;
+    let text = "UPDATE transactions SET wallet_id = $3, type = $4, amount_minor = $5, currency = $6, date = $7, \
+         category_id = $8, description = $9, payee = $10, notes = $11, version = $12, created_at = $13, \
+         updated_at = $14 WHERE id = $1 AND user_id = $2";
+    execute(&**tx, text, row_of(user_id, transaction)).await?;
     Ok(())
 }
 

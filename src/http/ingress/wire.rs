@@ -24,7 +24,7 @@ pub(super) struct Subscription {
     pubsub_name: String,
     topic: String,
     route: String,
-    /// Where the sidecar puts what will never work, and what it has given up.
+    /// Where the sidecar puts what will never work.
     dead_letter_topic: String,
     metadata: BTreeMap<&'static str, &'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
