@@ -21,6 +21,8 @@ pub mod dashboard;
 pub mod dead_letters;
 /// Tables as sea-orm knows them.
 pub mod entities;
+/// All that is somebody's, removed.
+pub mod erasure;
 /// The event log and the cursors of its readers.
 pub mod event_log;
 /// First answers to requests with an Idempotency-Key.
@@ -51,6 +53,7 @@ pub mod schema;
 pub mod connection;
 mod error;
 mod given;
+mod log_entry;
 mod page;
 mod postgres;
 mod sql;

@@ -13,8 +13,8 @@ use crate::domain::money::Currency;
 use crate::domain::{period, text};
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem};
-use crate::store::event_log;
 use crate::store::users::{self, User, UserChange};
+use crate::store::{erasure, event_log};
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -131,7 +131,7 @@ pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<Http
     let (id, now) = (session.user_id(), api.clock.now());
     let said = event_log::positions_of(api.store.reads(), id).await?;
     api.store
-        .write(move |tx| async move { users::delete(&tx, id, &said, now).await })
+        .write(move |tx| async move { erasure::erase(&tx, id, &said, now).await })
         .await?;
     api.sessions.forget_user(id);
     Ok(HttpResponse::NoContent().finish())

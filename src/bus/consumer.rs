@@ -12,6 +12,7 @@ use super::{Delivery, Handler, Heard, Outcome, Verdict};
 use crate::clock::{Clock, Ids};
 use crate::events::envelope::ENVELOPE_BYTES_MAX;
 use crate::events::{Event, EventError, EventType};
+use crate::lifecycle;
 use crate::state::State;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::{Store, StoreError};
@@ -148,10 +149,11 @@ impl Consumer {
         }
     }
 
-    /// A batch that fails for a reason that does not pass is taken apart, so that the event at
-    /// fault is found and the others go on.
+    /// A batch that fails for a reason that does not pass, a panic too, is taken apart, so that the event
+    /// at fault is found and the others go on.
     async fn handle(&self, batch: Arc<[Heard]>) -> Result<Vec<Verdict>, StoreError> {
-        match self.handler.handle(Arc::clone(&batch)).await {
+        let ended = lifecycle::caught(self.handler.handle(Arc::clone(&batch))).await;
+        match ended.unwrap_or_else(|message| Err(StoreError::defect(message))) {
             Ok(outcomes) => self.settle(&batch, outcomes).await,
             Err(error @ StoreError::Busy(_)) => Err(error),
             Err(error) if batch.len() == 1 => {

@@ -43,8 +43,8 @@ pub enum RelayError {
 /// What a step of the relay did.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    /// Events that were published.
-    published: usize,
+    /// Events that it took, and that are done with.
+    taken: usize,
     next: Next,
 }
 
@@ -72,12 +72,13 @@ impl Relay {
         }
     }
 
-    /// Publishes the next batch; gives how many of its events the bus took. Zero means that nothing was there.
+    /// Publishes the next batch; gives how many events it took, those of people who have left by now
+    /// included. Zero means that nothing was there.
     ///
     /// # Errors
     /// See [`RelayError`]; nothing is lost by any.
     pub async fn tick(&self) -> Result<usize, RelayError> {
-        Ok(self.step().await?.published)
+        Ok(self.step().await?.taken)
     }
 
     async fn step(&self) -> Result<Step, RelayError> {
@@ -102,7 +103,7 @@ impl Relay {
         };
         let Some(last) = batch.last().map(|entry| entry.position) else {
             self.metrics.unpublished(0);
-            return Ok(Step { published: 0, next });
+            return Ok(Step { taken: 0, next });
         };
         crash::point("relay.after_commit_before_publish");
         self.publisher.publish(&batch).await?;
@@ -115,7 +116,7 @@ impl Relay {
         let end = event_log::end(self.store.reads()).await?;
         self.metrics.unpublished(end.since(last));
         Ok(Step {
-            published: batch.len(),
+            taken: batch.len(),
             next,
         })
     }
@@ -125,14 +126,17 @@ impl Relay {
         let Some(claim) = outbox::claim(&self.store, self.config.batch_max).await? else {
             self.metrics.unpublished(0);
             return Ok(Step {
-                published: 0,
+                taken: 0,
                 next: Next::WhenWoken,
             });
         };
+        let (count, rows) = (claim.entries.len(), claim.rows);
         crash::point("relay.after_commit_before_publish");
-        let outcome = self.publisher.publish(&claim.entries).await;
+        let outcome = match claim.entries.as_slice() {
+            [] => Ok(()),
+            entries => self.publisher.publish(entries).await,
+        };
         crash::point("relay.after_publish_before_mark");
-        let count = claim.entries.len();
         let unpublished = match &outcome {
             Ok(()) => &[][..],
             Err(error) => &error.unpublished,
@@ -141,14 +145,14 @@ impl Relay {
         claim.settle(unpublished).await?;
         self.metrics.published(published as u64);
         outcome?;
-        let (waiting, next) = if self.fills(count) {
+        let (waiting, next) = if self.fills(rows) {
             let waiting = outbox::depth(&self.store, DEPTH_MAX).await?;
             (waiting, Next::AtOnce)
         } else {
             (0, Next::WhenWoken)
         };
         self.metrics.unpublished(waiting);
-        Ok(Step { published, next })
+        Ok(Step { taken: rows, next })
     }
 
     fn fills(&self, count: usize) -> bool {
@@ -165,7 +169,7 @@ impl Relay {
         loop {
             logged.mark_unchanged();
             match self.step().await {
-                Ok(Step { published: 0, .. }) if draining.is_cancelled() => return Ok(()),
+                Ok(Step { taken: 0, .. }) if draining.is_cancelled() => return Ok(()),
                 Ok(Step { next, .. }) => {
                     pause = self.config.retry_min;
                     let sleep = match next {

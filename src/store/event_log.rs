@@ -6,15 +6,14 @@
 //! transaction that is still open.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
 use uuid::Uuid;
 
 use super::entities::log_cursors;
 use super::given::Given;
+pub use super::log_entry::{LogEntry, LogPosition};
 use super::sql::{all, execute, list, one};
 use super::{Signal, StoreError, Tx, outbox, read_models};
 use crate::events::{Event, EventType};
@@ -22,74 +21,6 @@ use crate::telemetry::metrics::names;
 
 /// Events that one statement removes at the most.
 const FORGET_BATCH: usize = 500;
-
-/// A place in the log. Clients see it as an opaque word that grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct LogPosition {
-    /// The transaction that wrote it, with PostgreSQL; zero with SQLite.
-    xid: i64,
-    /// Counts on.
-    sequence: i64,
-}
-
-impl fmt::Display for LogPosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.xid {
-            0 => write!(f, "{}", self.sequence),
-            xid => write!(f, "{xid}-{}", self.sequence),
-        }
-    }
-}
-
-/// Why a text is no place in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a position")]
-pub struct NotAPosition;
-
-impl FromStr for LogPosition {
-    type Err = NotAPosition;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            digits
-                .then(|| text.parse().ok())
-                .flatten()
-                .ok_or(NotAPosition)
-        };
-        let (xid, sequence) = text.split_once('-').unwrap_or(("0", text));
-        Ok(Self {
-            xid: number(xid)?,
-            sequence: number(sequence)?,
-        })
-    }
-}
-
-impl LogPosition {
-    /// From the columns of a row.
-    pub(super) const fn from_row(xid: i64, sequence: i64) -> Self {
-        Self { xid, sequence }
-    }
-
-    /// From two columns of a result, beginning with this one.
-    pub(super) fn of(row: &QueryResult, first: usize) -> Result<Self, DbErr> {
-        Ok(Self {
-            xid: row.try_get_by_index(first)?,
-            sequence: row.try_get_by_index(first + 1)?,
-        })
-    }
-
-    /// For the columns of a row.
-    pub(super) fn values(self) -> [Value; 2] {
-        [self.xid.into(), self.sequence.into()]
-    }
-
-    /// How many events lie between an earlier position and this one, at most.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> u64 {
-        u64::try_from(self.sequence.saturating_sub(earlier.sequence)).unwrap_or(0)
-    }
-}
 
 /// Who reads the log, each with a cursor of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,21 +41,6 @@ impl Cursor {
             Self::Consumer(name) => format!("consumer.{name}"),
         }
     }
-}
-
-/// An event as it stands in the log.
-#[derive(Debug, Clone)]
-pub struct LogEntry {
-    /// Its place.
-    pub position: LogPosition,
-    /// The name of its type and topic.
-    pub topic: String,
-    /// Whose it is: the key under which the bus keeps order.
-    pub user_id: Uuid,
-    /// The CloudEvent in structured JSON.
-    pub envelope: String,
-    /// When it was recorded.
-    pub created_at: DateTime<Utc>,
 }
 
 /// Appends events, in this order; gives the position of the last.
@@ -194,7 +110,7 @@ pub async fn read_after(
     };
     let place = |at: LogPosition| match db.get_database_backend() {
         DbBackend::Postgres => at.values().to_vec(),
-        _ => vec![at.sequence.into()],
+        _ => vec![at.sequence().into()],
     };
     let mut values = place(after);
     let mut text = format!(
@@ -222,19 +138,6 @@ pub async fn read_after(
         found.entries.push(LogEntry::of(&row)?);
     }
     Ok(found)
-}
-
-impl LogEntry {
-    /// From the columns `xid, position, type, user_id, envelope, created_at`.
-    pub(super) fn of(row: &QueryResult) -> Result<Self, DbErr> {
-        Ok(Self {
-            position: LogPosition::of(row, 0)?,
-            topic: row.try_get_by_index(2)?,
-            user_id: row.try_get_by_index(3)?,
-            envelope: row.try_get_by_index(4)?,
-            created_at: row.try_get_by_index(5)?,
-        })
-    }
 }
 
 /// The newest position: never before one that was given out, even when the newest rows are trimmed.
@@ -385,14 +288,14 @@ pub(super) async fn forget(
             list(positions.len(), 2)
         );
         let mut values = vec![user_id.into()];
-        values.extend(positions.iter().map(|at| at.sequence.into()));
+        values.extend(positions.iter().map(|at| at.sequence().into()));
         execute(&**tx, text, values).await?;
     }
     let last = found.last().copied().unwrap_or_default();
     execute(
         &**tx,
         "DELETE FROM event_log WHERE position > $1 AND user_id = $2",
-        [last.sequence.into(), user_id.into()],
+        [last.sequence().into(), user_id.into()],
     )
     .await?;
     Ok(())
@@ -421,18 +324,14 @@ pub async fn advance(
     to: LogPosition,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let [xid, position] = to.values();
     execute(
         &**tx,
         "INSERT INTO log_cursors (name, xid, position, updated_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (name) DO UPDATE SET xid = excluded.xid, position = excluded.position, \
          updated_at = excluded.updated_at \
          WHERE (excluded.xid, excluded.position) > (log_cursors.xid, log_cursors.position)",
-        [
-            cursor.name().into(),
-            to.xid.into(),
-            to.sequence.into(),
-            now.into(),
-        ],
+        [cursor.name().into(), xid, position, now.into()],
     )
     .await?;
     match cursor {

@@ -5,11 +5,9 @@
 //! that dies, the row is there again at once. It needs no order of commits: what was committed late
 //! is found all the same, and an old transaction that stays open holds nothing up.
 
-use sea_orm::DbErr;
-
 use super::connection::Transaction;
-use super::event_log::{LogEntry, LogPosition};
 use super::given::Given;
+use super::log_entry::{LogEntry, LogPosition};
 use super::postgres::PostgresTransaction;
 use super::sql::{all, count};
 use super::{Store, StoreError, Writes};
@@ -20,6 +18,9 @@ use crate::events::with_log_position;
 pub struct Claim {
     /// The events, in the order in which they were written; each envelope tells its place in the log.
     pub entries: Vec<LogEntry>,
+    /// Rows that were taken: more than events when they are of somebody who has left, and whose events
+    /// are gone.
+    pub rows: usize,
     open: PostgresTransaction,
 }
 
@@ -36,7 +37,7 @@ async fn put(db: &Transaction, positions: &[LogPosition]) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Takes the next events that nobody else has taken, at most so many; none when there are none.
+/// Takes the next rows that nobody else has taken, at most so many; none when there are none.
 ///
 /// # Errors
 /// The database cannot do it now.
@@ -49,24 +50,29 @@ pub async fn claim(store: &Store, limit: u32) -> Result<Option<Claim>, StoreErro
          taken AS (DELETE FROM outbox USING next \
          WHERE outbox.position = next.position AND outbox.xid = next.xid RETURNING next.xid, next.position) \
          SELECT log.xid, log.position, log.type, log.user_id, log.envelope, log.created_at \
-         FROM taken JOIN event_log log ON log.xid = taken.xid AND log.position = taken.position \
+         FROM taken LEFT JOIN event_log log ON log.xid = taken.xid AND log.position = taken.position \
          ORDER BY log.position";
     let db = Transaction::Postgres(open.clone());
     let found = all(&db, text, [i64::from(limit).into()]).await?;
     drop(db);
-    let mut entries = found
-        .iter()
-        .map(LogEntry::of)
-        .collect::<Result<Vec<_>, DbErr>>()?;
-    for entry in &mut entries {
-        entry.envelope = with_log_position(&entry.envelope, &entry.position);
-    }
-    if entries.is_empty() {
-        // Rows of a user who has left are gone with this.
+    if found.is_empty() {
         open.commit().await?;
         return Ok(None);
     }
-    Ok(Some(Claim { entries, open }))
+    let mut entries = Vec::with_capacity(found.len());
+    for row in &found {
+        if row.try_get_by_index::<Option<i64>>(0)?.is_none() {
+            continue;
+        }
+        let mut entry = LogEntry::of(row)?;
+        entry.envelope = with_log_position(&entry.envelope, &entry.position);
+        entries.push(entry);
+    }
+    Ok(Some(Claim {
+        entries,
+        rows: found.len(),
+        open,
+    }))
 }
 
 impl Claim {

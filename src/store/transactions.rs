@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, LockType};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     Value as DbValue,
@@ -16,7 +16,7 @@ use super::entities::transactions;
 use super::event_log::{self, LogPosition};
 use super::sql::{execute, list as placeholders};
 use super::users::check_version;
-use super::{Page, PageRequest, StoreError, Tx, categories, wallets};
+use super::{Page, PageRequest, StoreError, Tx, categories, users, wallets};
 use crate::domain::money::{AmountText, Currency, Money};
 use crate::domain::transaction::TransactionType;
 use crate::events::catalogue::{
@@ -161,7 +161,7 @@ pub async fn book(
     id: Uuid,
     draft: Draft,
 ) -> Result<(Transaction, Option<LogPosition>), StoreError> {
-    let currency = wallets::currency_for_booking(tx, act.user_id, draft.wallet_id).await?;
+    let currency = wallets::hold_for_booking(tx, act.user_id, draft.wallet_id).await?;
     let category = categories::name_for_booking(tx, act.user_id, draft.category_id).await?;
     let transaction = drafted(act, id, draft, currency)?;
     insert(tx, act.user_id, &transaction).await?;
@@ -308,15 +308,9 @@ pub async fn amend(
         let minor = after.signed_minor() - before.signed_minor();
         wallets::move_balance(tx, act.user_id, after.wallet_id, minor).await?;
     } else {
-        let mut moves = [
-            (before.wallet_id, -before.signed_minor()),
-            (after.wallet_id, after.signed_minor()),
-        ];
-        // In one order for all, so that two who move between the same wallets do not wait for each other.
-        moves.sort_unstable();
-        for (wallet_id, minor) in moves {
-            wallets::move_balance(tx, act.user_id, wallet_id, minor).await?;
-        }
+        let (from, to) = (before.signed_minor(), after.signed_minor());
+        wallets::move_balance(tx, act.user_id, before.wallet_id, -from).await?;
+        wallets::move_balance(tx, act.user_id, after.wallet_id, to).await?;
     }
     let category_before = categories::name_for_booking(tx, act.user_id, before.category_id).await?;
     let category_after = categories::name_for_booking(tx, act.user_id, after.category_id).await?;
@@ -342,7 +336,7 @@ async fn amended(
     let mut after = before.clone();
     let mut currency = before.amount.currency();
     if let Some(wallet_id) = amendment.wallet_id {
-        currency = wallets::currency_for_booking(tx, user_id, wallet_id).await?;
+        currency = wallets::hold_for_booking(tx, user_id, wallet_id).await?;
         after.wallet_id = wallet_id;
     }
     match amendment.amount {
@@ -446,15 +440,11 @@ pub async fn get(
         .try_into()
 }
 
-/// The user's booking of this id, held until the unit of work ends.
+/// The user's booking of this id, to be changed. With it the user is held until the unit of work ends,
+/// so that whoever counts all their bookings sees this one as it was or as it will be.
 async fn get_to_change(tx: &Tx, user_id: Uuid, id: Uuid) -> Result<Transaction, StoreError> {
-    transactions::Entity::find_by_id(id)
-        .filter(transactions::Column::UserId.eq(user_id))
-        .lock(LockType::Update)
-        .one(&**tx)
-        .await?
-        .ok_or(StoreError::NotFound("transaction"))?
-        .try_into()
+    users::hold(tx, user_id).await?;
+    get(&**tx, user_id, id).await
 }
 
 /// Which bookings a list shows; what is none does not filter.

@@ -8,10 +8,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter}
 use uuid::Uuid;
 
 use super::entities::users;
-use super::event_log::{self, LogPosition};
 use super::given::Given;
 use super::sql::{execute, one};
-use super::{StoreError, Tx, dead_letters};
+use super::{StoreError, Tx};
 use crate::domain::money::Currency;
 
 /// A user.
@@ -113,26 +112,15 @@ pub async fn by_email(
 }
 
 /// Holds the user until the unit of work ends: of those who change what they have read of the user's
-/// settings, one works at a time. Bookings are not held up. SQLite has one writer anyway.
+/// settings or of a booking, one works at a time. New bookings are not held up: they hold their wallet
+/// alone ([`super::wallets::hold_all`] waits for those). SQLite has one writer anyway. Says whether
+/// there is such a user.
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub async fn hold(tx: &Tx, id: Uuid) -> Result<(), StoreError> {
-    if tx.get_database_backend() == DbBackend::Postgres {
-        let text = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE";
-        one(&**tx, text, [id.into()]).await?;
-    }
-    Ok(())
-}
-
-/// Holds the user until the unit of work ends, so that nothing of theirs is written meanwhile, not even
-/// a booking. Says whether there is such a user.
-///
-/// # Errors
-/// The unit of work cannot go on.
-pub(super) async fn hold_all(tx: &Tx, id: Uuid) -> Result<bool, StoreError> {
+pub async fn hold(tx: &Tx, id: Uuid) -> Result<bool, StoreError> {
     let lock = match tx.get_database_backend() {
-        DbBackend::Postgres => " FOR UPDATE",
+        DbBackend::Postgres => " FOR NO KEY UPDATE",
         _ => "",
     };
     let text = format!("SELECT 1 FROM users WHERE id = $1{lock}");
@@ -183,39 +171,6 @@ pub async fn change(
     )
     .await?;
     Ok(user)
-}
-
-/// Removes a user and all that is theirs, with what the log says of them: `said`, from
-/// [`event_log::positions_of`], and what came since. What the bus still carries will be skipped.
-///
-/// # Errors
-/// There is no such user.
-pub async fn delete(
-    tx: &Tx,
-    id: Uuid,
-    said: &[LogPosition],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    // Nothing of the user's is written any more from here on, not even a booking.
-    hold_all(tx, id).await?;
-    // What refers to others of the user's goes before them.
-    for table in ["transactions", "budgets", "categories", "wallets"] {
-        let text = format!("DELETE FROM {table} WHERE user_id = $1");
-        execute(&**tx, text, [id.into()]).await?;
-    }
-    let done = execute(&**tx, "DELETE FROM users WHERE id = $1", [id.into()]).await?;
-    if done.rows_affected() == 0 {
-        return Err(StoreError::NotFound("user"));
-    }
-    event_log::forget(tx, id, said).await?;
-    dead_letters::forget(tx, id).await?;
-    execute(
-        &**tx,
-        "INSERT INTO deleted_users (id, deleted_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-        [id.into(), now.into()],
-    )
-    .await?;
-    Ok(())
 }
 
 /// Whom an event is about.

@@ -4,11 +4,13 @@
 //! renames a wallet need not race with every purchase.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::entities::wallets;
-use super::sql::{execute, one};
+use super::sql::{all, execute, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::money::{Currency, Money};
@@ -213,19 +215,30 @@ pub async fn delete(
     Ok(())
 }
 
-/// The currency of the user's wallet, for a booking.
-pub(super) async fn currency_for_booking(
+/// Holds all wallets of a user who is held already ([`users::hold`]) until the unit of work ends: no
+/// booking is made meanwhile, and those that were being made are through.
+pub(super) async fn hold_all(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let text = "SELECT 1 FROM wallets WHERE user_id = $1 ORDER BY id FOR NO KEY UPDATE";
+        all(&**tx, text, [user_id.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Holds the user's wallet for a booking, before anything else of it is written; gives its currency.
+pub(super) async fn hold_for_booking(
     tx: &Tx,
     user_id: Uuid,
     id: Uuid,
 ) -> Result<Currency, StoreError> {
-    let row = one(
-        &**tx,
-        "SELECT currency FROM wallets WHERE id = $1 AND user_id = $2",
-        [id.into(), user_id.into()],
-    )
-    .await?
-    .ok_or_else(|| StoreError::invalid("wallet_id", "there is no such wallet"))?;
+    let lock = match tx.get_database_backend() {
+        DbBackend::Postgres => " FOR NO KEY UPDATE",
+        _ => "",
+    };
+    let text = format!("SELECT currency FROM wallets WHERE id = $1 AND user_id = $2{lock}");
+    let row = one(&**tx, text, [id.into(), user_id.into()])
+        .await?
+        .ok_or_else(|| StoreError::invalid("wallet_id", "there is no such wallet"))?;
     let code: String = row.try_get_by_index(0)?;
     Currency::parse(&code).map_err(StoreError::defect)
 }

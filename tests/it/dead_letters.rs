@@ -1,16 +1,25 @@
 //! What comes from the bus and will never work: kept once with the reason, counted, and no other
 //! event waits for it.
 
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wealth_companion::bus::Delivery;
 use wealth_companion::bus::consumer::Consumer;
+use wealth_companion::bus::{Delivery, Handler, Heard, Outcome};
 use wealth_companion::domain::money::Currency;
-use wealth_companion::store::dashboard;
+use wealth_companion::events::{Event, EventType};
+use wealth_companion::projector::Projector;
+use wealth_companion::state::State;
+use wealth_companion::store::{Store, StoreError, dashboard};
 use wealth_companion::telemetry::metrics;
 
 use crate::support::Chain;
 use crate::support::chain::{Household, day};
+use crate::support::recount::number;
 
 /// What the projector has counted as spent in February, in minor units.
 async fn spent(chain: &Chain, ada: Household) -> i64 {
@@ -225,6 +234,64 @@ async fn an_event_that_breaks_the_batch_is_found_and_the_others_go_on() {
         "{kept:?}"
     );
     assert_eq!(spent(&chain, ada).await, 3_000_000_000_000_000_000 + 2_000);
+}
+
+/// A projector with a defect: it panics over one event.
+struct Fragile {
+    projector: Projector,
+    store: Store,
+    breaks_at: Uuid,
+}
+
+impl Handler for Fragile {
+    fn consumer(&self) -> &'static str {
+        self.projector.consumer()
+    }
+
+    fn hears(&self) -> &'static [EventType] {
+        self.projector.hears()
+    }
+
+    fn handle(&self, batch: Arc<[Heard]>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+        if batch.iter().all(|heard| heard.event.id != self.breaks_at) {
+            return self.projector.handle(batch);
+        }
+        let unit = self.store.write(|tx| async move {
+            tx.execute_unprepared("DELETE FROM transactions").await?;
+            panic!("out of its depth")
+        });
+        unit.boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_event_over_which_the_handler_panics_is_found_and_the_others_go_on() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    for _ in 0..3 {
+        chain.spend(ada, "10.00", "2026-02-10").await;
+    }
+    let log = chain.log().await;
+    let bad = Event::parse(log[1].envelope.as_bytes()).expect("an event");
+    let (store, clock, ids) = (chain.store.clone(), chain.clock.clone(), chain.ids.clone());
+    let fragile = Fragile {
+        projector: Projector::new(store.clone(), clock.clone(), ids.clone()),
+        store: store.clone(),
+        breaks_at: bad.id,
+    };
+    let state = State::open(&chain.config, None).expect("embedded");
+    let consumer = Consumer::new(Arc::new(fragile), store, state, clock, ids);
+
+    take(&consumer, Chain::deliveries(&log)).await;
+    let kept = chain.letters().await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let reason = kept[0].reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("it panicked: out of its depth"), "{reason}");
+    assert_eq!(spent(&chain, ada).await, 2_000);
+    // Whoever writes goes on, and nothing is left of what it did before.
+    chain.spend(ada, "10.00", "2026-02-10").await;
+    let bookings = "SELECT COUNT(*) FROM transactions";
+    assert_eq!(number(chain.store.reads(), bookings).await, 4);
 }
 
 #[tokio::test]

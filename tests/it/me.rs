@@ -6,8 +6,8 @@ use uuid::Uuid;
 use wealth_companion::clock::Clock;
 use wealth_companion::store::Store;
 use wealth_companion::store::dead_letters::{self, DeadLetter};
+use wealth_companion::store::erasure;
 use wealth_companion::store::event_log::{self, LogPosition};
-use wealth_companion::store::users;
 
 use crate::support::chain::{Chain, Household};
 use crate::support::world::PASSWORD;
@@ -217,7 +217,7 @@ async fn leave(chain: &Chain, who: Household) {
     let now = chain.clock.now();
     chain
         .store
-        .write(move |tx| async move { users::delete(&tx, who.user_id, &said, now).await })
+        .write(move |tx| async move { erasure::erase(&tx, who.user_id, &said, now).await })
         .await
         .expect("gone");
 }

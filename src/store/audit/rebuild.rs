@@ -12,7 +12,7 @@ use super::repair::{replace_daily, replace_monthly};
 use crate::events::catalogue::{PROJECTOR, PROJECTOR_HEARS};
 use crate::store::event_log::{self, LogPosition};
 use crate::store::sql::execute;
-use crate::store::{StoreError, Tx, dead_letters, inbox, read_models, users};
+use crate::store::{StoreError, Tx, dead_letters, inbox, read_models, users, wallets};
 
 /// Events that one statement records at the most.
 const BATCH: usize = 1_000;
@@ -58,9 +58,10 @@ pub(super) async fn user(
     known: KnownOfUser,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if !users::hold_all(tx, user_id).await? {
+    if !users::hold(tx, user_id).await? {
         return Ok(());
     }
+    wallets::hold_all(tx, user_id).await?;
     replace_monthly(tx, user_id).await?;
     replace_daily(tx, user_id).await?;
     // Periods are summed up from the days by whoever needs them.

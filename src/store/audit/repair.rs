@@ -2,7 +2,6 @@
 //! counted.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
 use super::Finding;
@@ -10,8 +9,8 @@ use super::pending::Pending;
 use super::recount::Recount;
 use crate::domain::transaction::TransactionType;
 use crate::events::catalogue::PROJECTOR;
-use crate::store::sql::{all, execute, month_of};
-use crate::store::{NO_CATEGORY, StoreError, Tx, dead_letters, users};
+use crate::store::sql::{execute, month_of};
+use crate::store::{NO_CATEGORY, StoreError, Tx, dead_letters, users, wallets};
 
 /// Counts the user again and repairs what differs; gives the count and how many differences are
 /// gone. Whoever has got bookings on their way since is left alone.
@@ -21,7 +20,7 @@ pub(super) async fn user(
     now: DateTime<Utc>,
 ) -> Result<(Recount, u64), StoreError> {
     users::hold(tx, user_id).await?;
-    hold_wallets(tx, user_id).await?;
+    wallets::hold_all(tx, user_id).await?;
     let pending = Pending::of(&**tx, &[user_id]).await?;
     let recount = Recount::of(&**tx, user_id, &pending).await?;
     if !recount.can_repair() {
@@ -49,16 +48,6 @@ pub(super) async fn user(
         .filter(|finding| finding.can_repair())
         .count();
     Ok((recount, repaired as u64))
-}
-
-/// Bookings wait until the sums are repaired: each takes its wallet first. The user is held already,
-/// so no wallet is made meanwhile.
-async fn hold_wallets(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
-    if tx.get_database_backend() == DbBackend::Postgres {
-        let text = "SELECT 1 FROM wallets WHERE user_id = $1 ORDER BY id FOR NO KEY UPDATE";
-        all(&**tx, text, [user_id.into()]).await?;
-    }
-    Ok(())
 }
 
 async fn repair_row(tx: &Tx, finding: &Finding, now: DateTime<Utc>) -> Result<(), StoreError> {

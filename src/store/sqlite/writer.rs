@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::Database;
+use crate::lifecycle;
 use crate::store::connection::Transaction;
 use crate::store::{Signals, StoreError, Tx};
 use crate::telemetry::metrics::handles::WriterMetrics;
@@ -96,7 +97,9 @@ where
             let Some(unit) = self.unit.take() else {
                 return Ok(());
             };
-            let outcome = unit(tx).await;
+            // The writer goes on whatever a unit does.
+            let ended = lifecycle::caught(async move { unit(tx).await }).await;
+            let outcome = ended.unwrap_or_else(|message| Err(StoreError::defect(message)));
             let verdict = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
             self.outcome = Some(outcome);
             verdict

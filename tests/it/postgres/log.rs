@@ -1,11 +1,19 @@
 //! The log under many writers: nothing that is committed late is passed over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wealth_companion::bus::relay::Relay;
+use wealth_companion::bus::{PublishError, Publisher};
 use wealth_companion::events::Event;
-use wealth_companion::store::event_log::{self, LogPosition};
-use wealth_companion::store::{Store, StoreError, outbox, transactions};
+use wealth_companion::store::event_log::{self, LogEntry, LogPosition};
+use wealth_companion::store::{Store, StoreError, erasure, outbox, transactions};
 
 use crate::support::Chain;
 use crate::support::chain::{Household, day, expense};
@@ -133,5 +141,50 @@ async fn the_outbox_does_not_wait_for_an_old_transaction() {
         }
         assert!(tokio::time::Instant::now() < deadline, "{again:?}");
     }
+    assert_eq!(outbox::depth(&chain.store, 10).await.expect("a depth"), 0);
+}
+
+/// A bus that keeps what it is given.
+struct Kept(mpsc::UnboundedSender<Uuid>);
+
+impl Publisher for Kept {
+    fn publish<'a>(&'a self, batch: &'a [LogEntry]) -> BoxFuture<'a, Result<(), PublishError>> {
+        assert!(!batch.is_empty(), "there is something to publish");
+        for entry in batch {
+            self.0.send(entry.user_id).expect("somebody looks");
+        }
+        async { Ok(()) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn the_backlog_of_somebody_who_has_left_holds_nobody_up() {
+    let set = [
+        ("bus.kind", "kafka"),
+        ("bus.batch_max", "3"),
+        ("bus.poll_ms", "60000"),
+    ];
+    let chain = Chain::on_postgres(&set).await;
+    let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
+    for _ in 0..3 {
+        chain.spend(ada, "1.00", "2026-02-10").await;
+    }
+    chain.spend(bob, "2.00", "2026-02-10").await;
+    let now = chain.clock.now();
+    let unit = chain
+        .store
+        .write(move |tx| async move { erasure::erase(&tx, ada.user_id, &[], now).await });
+    unit.await.expect("erased");
+
+    let (keep, mut kept) = mpsc::unbounded_channel();
+    let (store, bus) = (chain.store.clone(), chain.config.bus.clone());
+    let relay = Relay::new(store, Arc::new(Kept(keep)), chain.clock.clone(), bus);
+    let draining = CancellationToken::new();
+    let running = tokio::spawn(relay.run(draining.clone()));
+    let first = timeout(Duration::from_secs(30), kept.recv()).await;
+    assert_eq!(first.expect("at once, not after a minute"), Some(bob.user_id));
+    draining.cancel();
+    running.await.expect("no panic").expect("it stops");
+    assert_eq!(kept.recv().await, None, "nothing else was published");
     assert_eq!(outbox::depth(&chain.store, 10).await.expect("a depth"), 0);
 }

@@ -1,23 +1,37 @@
-//! A repair while others write.
+//! Sums that are counted anew, and accounts that are erased, while others write.
+
+use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use uuid::Uuid;
 use wealth_companion::domain::money::{Currency, Money};
 use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::store::audit::Audit;
+use wealth_companion::store::erasure;
+use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::wallets::{self, Wallet};
 
 use crate::support::Chain;
-use crate::support::chain::Household;
+use crate::support::chain::{Household, day, expense};
 use crate::support::recount::number;
+
+/// How long somebody may take to get to a lock.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns when so many wait for a lock in the chain's database.
 async fn until_waiting(chain: &Chain, count: i64) {
     let text = "SELECT COUNT(*) FROM pg_stat_activity \
          WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while number(chain.store.reads(), text).await < count {
-        tokio::task::yield_now().await;
-    }
+    let waiting = async {
+        while number(chain.store.reads(), text).await < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{count} do not wait for a lock"));
 }
 
 async fn change(chain: &Chain, text: &'static str) {
@@ -26,6 +40,37 @@ async fn change(chain: &Chain, text: &'static str) {
         Ok(())
     });
     unit.await.expect(text);
+}
+
+/// A unit of work that has changed the wallets, as a booking does, and takes its time.
+struct Slow {
+    release: oneshot::Sender<()>,
+    unit: JoinHandle<()>,
+}
+
+impl Slow {
+    async fn renaming(chain: &Chain) -> Self {
+        let (holding, held) = oneshot::channel();
+        let (release, released) = oneshot::channel::<()>();
+        let store = chain.store.clone();
+        let unit = tokio::spawn(async move {
+            let unit = store.write(move |tx| async move {
+                let text = "UPDATE wallets SET name = 'Daily'";
+                tx.execute_unprepared(text).await?;
+                let _ = holding.send(());
+                let _ = released.await;
+                Ok(())
+            });
+            unit.await.expect("renamed");
+        });
+        held.await.expect("the wallets are held");
+        Self { release, unit }
+    }
+
+    async fn end(self) {
+        self.release.send(()).expect("it waits");
+        self.unit.await.expect("no panic");
+    }
 }
 
 fn savings(chain: &Chain) -> Wallet {
@@ -43,48 +88,159 @@ fn savings(chain: &Chain) -> Wallet {
     }
 }
 
-#[tokio::test]
-async fn no_wallet_is_made_beside_a_repair() {
-    let chain = Chain::on_postgres(&[]).await;
-    let Household { user_id, .. } = chain.household("ada").await;
-    change(&chain, "UPDATE wallets SET balance_minor = 7").await;
+/// Who counts everybody's sums anew.
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    Repair,
+    Rebuild,
+}
 
-    // Somebody changes the wallet and takes their time: the repair waits for it.
+impl Count {
+    fn start(self, chain: &Chain) -> JoinHandle<()> {
+        let (store, now) = (chain.store.clone(), chain.clock.now());
+        tokio::spawn(async move {
+            let audit = Audit::new(&store);
+            match self {
+                Self::Repair => {
+                    let report = audit.run(true, now, |_| {}).await.expect("counted");
+                    assert!(report.found > 0 && report.left() == 0, "{report:?}");
+                }
+                Self::Rebuild => {
+                    audit.rebuild(now, |_| {}).await.expect("counted");
+                }
+            }
+        })
+    }
+}
+
+/// What somebody does meanwhile.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    /// A wallet that comes now would be none of those that are held: its bookings would not wait.
+    MakesAWallet,
+    /// The balance stays.
+    MovesTheDay,
+    Removes,
+    Books,
+}
+
+impl Meanwhile {
+    fn start(self, chain: &Chain, who: Household, booked: Uuid) -> JoinHandle<()> {
+        let (act, id) = (chain.act(who), chain.ids.v7(chain.clock.now()));
+        let (store, wallet) = (chain.store.clone(), savings(chain));
+        tokio::spawn(async move {
+            let unit = store.write(move |tx| async move {
+                match self {
+                    Self::MakesAWallet => wallets::create(&tx, act.user_id, &wallet).await,
+                    Self::MovesTheDay => {
+                        let amendment = Amendment {
+                            date: Some(day("2026-01-03")),
+                            ..Amendment::default()
+                        };
+                        let amended = transactions::amend(&tx, act, booked, None, amendment);
+                        amended.await.map(drop)
+                    }
+                    Self::Removes => transactions::delete(&tx, act, booked, None).await.map(drop),
+                    Self::Books => {
+                        let draft = expense(who, "3.00", day("2026-02-04"));
+                        transactions::book(&tx, act, id, draft).await.map(drop)
+                    }
+                }
+            });
+            unit.await.expect("done");
+        })
+    }
+}
+
+/// What is changed while sums are counted waits, and is added to them afterwards.
+async fn waits(count: Count, meanwhile: Meanwhile) {
+    let chain = Chain::on_postgres(&[]).await;
+    let ada = chain.household("ada").await;
+    chain.budget(ada, 10_000).await;
+    chain.spend(ada, "25.00", "2026-02-10").await;
+    let booked = chain.spend(ada, "10.00", "2026-02-03").await.id;
+    chain.settle().await;
+    change(&chain, "UPDATE monthly_totals SET amount_minor = 7").await;
+    // The count has begun, and does not come to an end while the wallets are held.
+    let slow = Slow::renaming(&chain).await;
+    let counting = count.start(&chain);
+    until_waiting(&chain, 1).await;
+    let mut changing = meanwhile.start(&chain, ada, booked);
+    tokio::select! {
+        () = until_waiting(&chain, 2) => {}
+        done = &mut changing => panic!("{meanwhile:?} beside {count:?}: {done:?}"),
+    }
+
+    slow.end().await;
+    counting.await.expect("counted");
+    changing.await.expect("changed");
+    chain.settle().await;
+    let audit = Audit::new(&chain.store);
+    let report = audit.run(false, chain.clock.now(), |_| {}).await;
+    let report = report.expect("counted");
+    assert!(report.is_clean() && report.is_complete(), "{report:?}");
+}
+
+#[tokio::test]
+async fn no_wallet_is_made_beside_a_count() {
+    waits(Count::Repair, Meanwhile::MakesAWallet).await;
+    waits(Count::Rebuild, Meanwhile::MakesAWallet).await;
+}
+
+#[tokio::test]
+async fn no_booking_is_moved_beside_a_count() {
+    waits(Count::Repair, Meanwhile::MovesTheDay).await;
+    waits(Count::Rebuild, Meanwhile::MovesTheDay).await;
+}
+
+#[tokio::test]
+async fn no_booking_is_removed_beside_a_count() {
+    waits(Count::Repair, Meanwhile::Removes).await;
+    waits(Count::Rebuild, Meanwhile::Removes).await;
+}
+
+#[tokio::test]
+async fn nothing_is_booked_beside_a_count() {
+    waits(Count::Repair, Meanwhile::Books).await;
+    waits(Count::Rebuild, Meanwhile::Books).await;
+}
+
+#[tokio::test]
+async fn an_erasure_lets_a_booking_through_that_has_begun() {
+    let chain = Chain::on_postgres(&[]).await;
+    let ada = chain.household("ada").await;
+    let draft = expense(ada, "3.00", day("2026-02-04"));
+    let (act, id) = (chain.act(ada), chain.ids.v7(chain.clock.now()));
+    // It has its wallet, as every booking has before anything else of it is written.
     let (holding, held) = oneshot::channel();
     let (release, released) = oneshot::channel::<()>();
     let store = chain.store.clone();
-    let slow = tokio::spawn(async move {
+    let booking = tokio::spawn(async move {
         let unit = store.write(move |tx| async move {
-            let text = "UPDATE wallets SET name = 'Daily'";
+            let text = "UPDATE wallets SET balance_minor = balance_minor";
             tx.execute_unprepared(text).await?;
             let _ = holding.send(());
             let _ = released.await;
-            Ok(())
+            transactions::book(&tx, act, id, draft).await.map(drop)
         });
         unit.await
     });
     held.await.expect("the wallet is held");
     let (store, now) = (chain.store.clone(), chain.clock.now());
-    let repair = tokio::spawn(async move { Audit::new(&store).run(true, now, |_| {}).await });
-    until_waiting(&chain, 1).await;
-
-    // A wallet that came now would be none of those that the repair holds: its bookings would not wait.
-    let (store, wallet) = (chain.store.clone(), savings(&chain));
-    let mut making = tokio::spawn(async move {
-        let unit =
-            store.write(move |tx| async move { wallets::create(&tx, user_id, &wallet).await });
+    let erasure = tokio::spawn(async move {
+        let unit = store.write(move |tx| async move {
+            let said = &[];
+            erasure::erase(&tx, ada.user_id, said, now).await
+        });
         unit.await
     });
-    tokio::select! {
-        () = until_waiting(&chain, 2) => {}
-        made = &mut making => panic!("made beside the repair: {made:?}"),
-    }
+    until_waiting(&chain, 1).await;
 
-    release.send(()).expect("somebody holds the wallet");
-    slow.await.expect("no panic").expect("renamed");
-    let report = repair.await.expect("no panic").expect("counted");
-    assert_eq!((report.found, report.repaired), (1, 1));
-    making.await.expect("no panic").expect("made");
-    let wallets = "SELECT COUNT(*) FROM wallets";
-    assert_eq!(number(chain.store.reads(), wallets).await, 2);
+    release.send(()).expect("it waits");
+    booking.await.expect("no panic").expect("booked");
+    erasure.await.expect("no panic").expect("erased");
+    for table in ["users", "wallets", "transactions", "event_log"] {
+        let text = format!("SELECT COUNT(*) FROM {table}");
+        assert_eq!(number(chain.store.reads(), &text).await, 0, "{table}");
+    }
 }
