@@ -120,9 +120,8 @@ impl Unit {
         let owners: Vec<Uuid> = owners.into_iter().collect();
         let budgets = budgets::of_many_users(&**tx, &owners).await?;
         let watched = fold::watched(&budgets, &movements);
-        let spent = read_models::spent(tx, &watched).await?;
-        let crossed = read_models::crossed(tx, &watched).await?;
-        let mut fold = Fold::new(&budgets, spent, crossed);
+        let standings = read_models::standings(tx, &watched).await?;
+        let mut fold = Fold::new(&budgets, standings.spent, standings.crossed);
         for movement in movements {
             fold.apply(movement)?;
         }

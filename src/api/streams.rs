@@ -19,7 +19,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use futures_util::stream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -148,20 +148,23 @@ impl StreamHub {
         draining: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut alerted = store.signals().alerted();
-        let mut swept = Instant::now();
+        let mut look_at_all = Instant::now() + self.config.poll;
         while !draining.is_cancelled() {
             alerted.mark_unchanged();
             let mut step = self.tick(&store).await;
-            if store.reads().is_server() && swept.elapsed() >= self.config.poll {
-                step = step.and(self.sweep(&store).await.map(|()| 0));
-                swept = Instant::now();
+            if look_at_all <= Instant::now() {
+                look_at_all = Instant::now() + self.config.poll;
+                if let (Ok(_), true) = (&step, store.reads().is_server()) {
+                    let swept = self.sweep(&store).await;
+                    step = swept.and(step);
+                }
             }
             match step {
                 Ok(BATCH) => {}
                 Ok(_) => {
                     tokio::select! {
                         () = draining.cancelled() => {}
-                        _ = timeout(self.config.poll, alerted.changed()) => {}
+                        _ = timeout_at(look_at_all, alerted.changed()) => {}
                     }
                 }
                 Err(error) => {

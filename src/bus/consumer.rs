@@ -20,7 +20,7 @@ use crate::telemetry::metrics::handles::ConsumerMetrics;
 use crate::telemetry::metrics::names;
 
 /// An event that is younger has hardly been handled before: to ask costs more than it spares, and
-/// if it was, the inbox knows.
+/// if it was, the inbox knows. So clocks that differ cost work at the most.
 const FRESH: TimeDelta = TimeDelta::seconds(2);
 
 /// A role's handler with what stands around it.

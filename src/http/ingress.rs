@@ -29,7 +29,8 @@ pub struct Ingress {
     intake: Arc<Intake>,
     subscriptions: Vec<Subscription>,
     token: Option<SecretString>,
-    /// Of a delivery at the most. One that was longer would come again and again.
+    /// Of a delivery at the most, of one event too: a topic may have been made to take longer ones than
+    /// ours do, and one that was refused here would come again and again.
     bytes_max: usize,
 }
 

@@ -84,7 +84,7 @@ impl Onlooker {
         partitions: &[Partition],
     ) -> Result<BTreeMap<Partition, Standing>, KafkaFault> {
         // What the client has to say is taken out of its queue; there is nothing else in it.
-        let _ = self.consumer.poll(Duration::ZERO);
+        while self.consumer.poll(Duration::ZERO).is_some() {}
         self.asked(partitions)
             .map_err(|error| KafkaFault::of(&self.config, &error))
     }

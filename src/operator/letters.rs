@@ -30,7 +30,7 @@ const BATCH: u32 = 200;
 /// How long to wait for more letters before the end.
 const WAIT: Duration = Duration::from_millis(200);
 /// Why a letter is one that came from its topic without a reason.
-const GIVEN_UP: &str = "given up by the bus: it could not be handled in the time that it had";
+const NO_REASON: &str = "no reason came with it: it stands on the topic of dead letters alone";
 
 /// A letter, as it is listed: nothing of what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -274,8 +274,8 @@ impl Letters {
         Ok(done)
     }
 
-    /// Takes letters off their topics that the table does not know: a sidecar that has given up writes
-    /// them there and nowhere else. How far it came is noted in a group of its own.
+    /// Takes letters off their topics that the table does not know: what a sidecar gives up by itself it
+    /// writes there and nowhere else. How far it came is noted in a group of its own.
     ///
     /// # Errors
     /// The brokers or the database do not answer. It may be begun again.
@@ -331,7 +331,7 @@ impl Letters {
                     topic: event_type.as_str().to_owned(),
                     event_id,
                     payload: String::from_utf8_lossy(value).into_owned(),
-                    reason: record.header(LETTER_REASON).unwrap_or(GIVEN_UP).to_owned(),
+                    reason: record.header(LETTER_REASON).unwrap_or(NO_REASON).to_owned(),
                 },
             })
             .collect()

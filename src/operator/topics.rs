@@ -17,6 +17,10 @@ use crate::kafka::{KafkaFault, topics};
 const SEGMENT_MIN: Duration = Duration::from_secs(600);
 const SEGMENT_MAX: Duration = Duration::from_secs(86_400);
 
+/// How the counts are called among the differences.
+const PARTITIONS: &str = "partitions";
+const REPLICATION: &str = "replication";
+
 /// How soon a topic that was made is known everywhere.
 const SEEN_AFTER: Duration = Duration::from_secs(1);
 
@@ -56,6 +60,14 @@ pub struct Difference {
     pub should_be: String,
     /// Why `apply` does not change it; none where it does.
     pub by_hand: Option<&'static str>,
+}
+
+impl Difference {
+    /// Whether it is how many partitions or copies there are, and not one of the topic's settings.
+    #[must_use]
+    pub fn is_count(&self) -> bool {
+        [PARTITIONS, REPLICATION].contains(&self.setting.as_str())
+    }
 }
 
 /// The topics beside what they should be.
@@ -190,9 +202,9 @@ fn differing(wish: &Wish, topic: &Topic) -> BTreeMap<String, String> {
 fn planned(wish: &Wish, topic: Option<&Topic>) -> Planned {
     let mut differences = Vec::new();
     let counts = [
-        ("partitions", wish.partitions, topic.map(|it| it.partitions)),
+        (PARTITIONS, wish.partitions, topic.map(|it| it.partitions)),
         (
-            "replication",
+            REPLICATION,
             wish.replication,
             topic.map(|it| it.replication),
         ),
@@ -234,7 +246,7 @@ fn planned(wish: &Wish, topic: Option<&Topic>) -> Planned {
 
 fn by_hand(setting: &str, is: i32, should_be: i32) -> Option<&'static str> {
     match setting {
-        "replication" => Some("copies are moved with kafka-reassign-partitions"),
+        REPLICATION => Some("copies are moved with kafka-reassign-partitions"),
         _ if is > should_be => Some("partitions cannot be taken away"),
         _ => None,
     }

@@ -4,12 +4,11 @@
 //! not touched yet (of a new or changed budget) is summed up from the days' spending, which is
 //! bounded by the length of the period.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryResult, Value,
 };
 use uuid::Uuid;
 
@@ -71,7 +70,7 @@ impl Budget {
                 || category_id.is_some_and(|id| self.category_ids.contains(&id)))
     }
 
-    fn from_row(row: budgets::Model, category_ids: Vec<Uuid>) -> Result<Self, StoreError> {
+    fn from_row(row: budgets::Model) -> Result<Self, StoreError> {
         let currency = Currency::parse(&row.currency).map_err(StoreError::defect)?;
         let alert_at = serde_json::from_str(&row.alert_at).map_err(StoreError::defect)?;
         Ok(Self {
@@ -82,7 +81,7 @@ impl Budget {
             period: row.period.parse().map_err(StoreError::defect)?,
             starts_on: row.starts_on,
             alert_at,
-            category_ids,
+            category_ids: Vec::new(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -157,16 +156,10 @@ async fn set_categories(tx: &Tx, budget: &Budget) -> Result<(), StoreError> {
 /// # Errors
 /// There is none.
 pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<Budget, StoreError> {
-    let row = budgets::Entity::find_by_id(id)
-        .filter(budgets::Column::UserId.eq(user_id))
-        .one(db)
-        .await?
-        .ok_or(StoreError::NotFound("budget"))?;
-    let budgets = with_categories(db, vec![row]).await?;
-    budgets
-        .into_iter()
-        .next()
-        .ok_or(StoreError::NotFound("budget"))
+    let text = with_categories("SELECT * FROM budgets WHERE id = $1 AND user_id = $2");
+    let rows = all(db, text, [id.into(), user_id.into()]).await?;
+    let found = from_rows(&rows)?.pop();
+    found.ok_or(StoreError::NotFound("budget"))
 }
 
 /// The user's budgets, oldest first.
@@ -178,17 +171,13 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<Budget, Uuid>, StoreError> {
-    let mut query = budgets::Entity::find().filter(budgets::Column::UserId.eq(user_id));
-    if let Some(after) = page.after {
-        query = query.filter(budgets::Column::Id.gt(after));
-    }
-    let rows = query
-        .order_by_asc(budgets::Column::Id)
-        .limit(page.fetch())
-        .all(db)
-        .await?;
-    let page_of = with_categories(db, rows).await?;
-    Ok(Page::cut(page_of, page.limit, |budget| budget.id))
+    let text = with_categories(
+        "SELECT * FROM budgets WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+    );
+    let after = page.after.unwrap_or_default();
+    let fetch = i64::try_from(page.fetch()).map_err(StoreError::defect)?;
+    let rows = all(db, text, [user_id.into(), after.into(), fetch.into()]).await?;
+    Ok(Page::cut(from_rows(&rows)?, page.limit, |budget| budget.id))
 }
 
 /// All budgets of many users, across users: for the projector.
@@ -199,35 +188,36 @@ pub async fn of_many_users(
     db: &impl ConnectionTrait,
     user_ids: &[Uuid],
 ) -> Result<Vec<Budget>, StoreError> {
-    let text = "SELECT * FROM budgets WHERE user_id IN (SELECT id FROM given) ORDER BY id";
-    let found = ids(user_ids.iter().copied()).run(db, text, []).await?;
-    let rows = found
-        .iter()
-        .map(|row| budgets::Model::from_query_result(row, ""));
-    with_categories(db, rows.collect::<Result<_, _>>()?).await
+    let text = with_categories("SELECT * FROM budgets WHERE user_id IN (SELECT id FROM given)");
+    let given = Given::new(["id"], user_ids.iter().map(|id| [(*id).into()]));
+    from_rows(&given.run(db, &text, []).await?)
 }
 
-fn ids(ids: impl Iterator<Item = Uuid>) -> Given<1> {
-    Given::new(["id"], ids.map(|id| [id.into()]))
+/// The budgets that a statement finds, each with its categories: a row for each of those, or one.
+fn with_categories(text: &str) -> String {
+    format!(
+        "SELECT budget.*, link.category_id FROM ({text}) budget \
+         LEFT JOIN budget_categories link ON link.budget_id = budget.id \
+         ORDER BY budget.id, link.category_id"
+    )
 }
 
-async fn with_categories(
-    db: &impl ConnectionTrait,
-    rows: Vec<budgets::Model>,
-) -> Result<Vec<Budget>, StoreError> {
-    let text = "SELECT budget_id, category_id FROM budget_categories \
-         WHERE budget_id IN (SELECT id FROM given)";
-    let mut categories: HashMap<Uuid, BTreeSet<Uuid>> = HashMap::new();
-    for link in ids(rows.iter().map(|row| row.id)).run(db, text, []).await? {
-        let of = categories.entry(link.try_get_by_index(0)?).or_default();
-        of.insert(link.try_get_by_index(1)?);
+/// From the rows that [`with_categories`] finds.
+fn from_rows(rows: &[QueryResult]) -> Result<Vec<Budget>, StoreError> {
+    let mut found: Vec<Budget> = Vec::new();
+    for row in rows {
+        let category_id: Option<Uuid> = row.try_get("", "category_id")?;
+        let id: Uuid = row.try_get("", "id")?;
+        if found.last().is_none_or(|last| last.id != id) {
+            found.push(Budget::from_row(budgets::Model::from_query_result(
+                row, "",
+            )?)?);
+        }
+        if let (Some(last), Some(category_id)) = (found.last_mut(), category_id) {
+            last.category_ids.push(category_id);
+        }
     }
-    rows.into_iter()
-        .map(|row| {
-            let category_ids = categories.remove(&row.id).unwrap_or_default();
-            Budget::from_row(row, category_ids.into_iter().collect())
-        })
-        .collect()
+    Ok(found)
 }
 
 /// How many budgets the user has.

@@ -43,7 +43,8 @@ impl<const COLUMNS: usize> Given<COLUMNS> {
     }
 
     /// Runs the statement, once for each piece of the rows and never for none; gives all that it
-    /// returns. `values` are what its own placeholders stand for.
+    /// returns. Both databases go through the rows in their order, and so does what an `INSERT` of them
+    /// returns or counts on. `values` are what its own placeholders stand for.
     ///
     /// An `INSERT` that has an `ON CONFLICT` must select from `given` with a `WHERE`: SQLite would
     /// read the `ON` as that of a join.

@@ -138,53 +138,49 @@ async fn add_daily(tx: &Tx, deltas: &BTreeMap<DailyKey, i64>) -> Result<(), Stor
     Ok(())
 }
 
-/// What was spent of these budgets in these periods, before the batch.
-///
-/// # Errors
-/// The unit of work cannot go on.
-pub async fn spent(
-    tx: &Tx,
-    wanted: &[(&Budget, Period)],
-) -> Result<HashMap<(Uuid, NaiveDate), i64>, StoreError> {
-    let keys: Vec<(Uuid, Period)> = wanted
-        .iter()
-        .map(|(budget, period)| (budget.id, *period))
-        .collect();
-    let mut spent = budgets::kept_periods(&**tx, &keys).await?;
-    for (budget, period) in wanted {
-        if let Entry::Vacant(missing) = spent.entry((budget.id, period.start)) {
-            missing.insert(budgets::spent_by_days(&**tx, budget, *period).await?);
-        }
-    }
-    Ok(spent)
+/// Where budgets stand in periods.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standings {
+    /// What was spent, in minor units, by budget and first day.
+    pub spent: HashMap<(Uuid, NaiveDate), i64>,
+    /// The thresholds that were crossed already.
+    pub crossed: HashSet<CrossingKey>,
 }
 
-/// The thresholds of these budgets in these periods that were crossed already.
+/// Where these budgets stand in these periods, before the batch.
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub async fn crossed(
-    tx: &Tx,
-    wanted: &[(&Budget, Period)],
-) -> Result<HashSet<CrossingKey>, StoreError> {
+pub async fn standings(tx: &Tx, wanted: &[(&Budget, Period)]) -> Result<Standings, StoreError> {
     let keys = wanted
         .iter()
         .map(|(budget, period)| [budget.id.into(), period.start.into()]);
-    let text = "SELECT budget_id, period_start, threshold FROM budget_crossings \
-         WHERE (budget_id, period_start) IN (SELECT budget_id, period_start FROM given)";
+    let text = "SELECT given.budget_id, given.period_start, kept.spent_minor, crossing.threshold FROM given \
+         LEFT JOIN budget_periods kept \
+         ON kept.budget_id = given.budget_id AND kept.period_start = given.period_start \
+         LEFT JOIN budget_crossings crossing \
+         ON crossing.budget_id = given.budget_id AND crossing.period_start = given.period_start";
     let given = Given::new(["budget_id", "period_start"], keys);
-    let crossed = given.run(&**tx, text, []).await?;
-    crossed
-        .iter()
-        .map(|row| {
-            let threshold: i16 = row.try_get_by_index(2)?;
-            Ok(CrossingKey {
-                budget_id: row.try_get_by_index(0)?,
-                period_start: row.try_get_by_index(1)?,
+    let mut standings = Standings::default();
+    for row in given.run(&**tx, text, []).await? {
+        let (budget_id, period_start) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if let Some(minor) = row.try_get_by_index(2)? {
+            standings.spent.insert((budget_id, period_start), minor);
+        }
+        if let Some(threshold) = row.try_get_by_index::<Option<i16>>(3)? {
+            standings.crossed.insert(CrossingKey {
+                budget_id,
+                period_start,
                 threshold: u16::try_from(threshold).map_err(StoreError::defect)?,
-            })
-        })
-        .collect()
+            });
+        }
+    }
+    for (budget, period) in wanted {
+        if let Entry::Vacant(missing) = standings.spent.entry((budget.id, period.start)) {
+            missing.insert(budgets::spent_by_days(&**tx, budget, *period).await?);
+        }
+    }
+    Ok(standings)
 }
 
 /// A period with the sum it has reached.

@@ -1,5 +1,6 @@
 //! `events topics`.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use clap::{Args, Subcommand};
 use crate::cli::table::Table;
 use crate::cli::{as_json, on_runtime, print};
 use crate::config::Config;
-use crate::operator::topics::{Need, Plan, Planner};
+use crate::operator::topics::{Difference, Need, Plan, Planned, Planner};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum TopicsCommand {
@@ -80,9 +81,7 @@ async fn apply(planner: &Planner, plan: &Plan, yes: bool) -> anyhow::Result<Exit
         print(&format!("{done}  {}\n", step.topic))?;
     }
     // What was done is not known everywhere at once; what cannot be done is known already.
-    let by_hand = |topic: &&crate::operator::topics::Planned| {
-        topic.differences.iter().any(|it| it.by_hand.is_some())
-    };
+    let by_hand = |topic: &&Planned| topic.differences.iter().any(|it| it.by_hand.is_some());
     let left = plan.topics.iter().filter(by_hand).count();
     if left > 0 {
         print(&format!("{left} topics differ in what is done by hand\n"))?;
@@ -112,12 +111,9 @@ fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
         let need = match topic.need {
             Need::Nothing => continue,
             Need::Made => {
-                let all = topic.differences.iter();
-                let all: Vec<String> = all
-                    .map(|it| format!("{}={}", it.setting, it.should_be))
-                    .collect();
                 let name = topic.topic.as_str().into();
-                table.row([name, "make".into(), all.join(" ").into()]);
+                let counts = settings(topic, |it| it.is_count());
+                table.row([name, "make".into(), counts.into()]);
                 continue;
             }
             Need::Changed => "change",
@@ -139,11 +135,44 @@ fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
             ]);
         }
     }
-    let met = plan.topics.iter().filter(|it| it.need == Need::Nothing);
-    let (met, all) = (met.count(), plan.topics.len());
-    print(&format!(
-        "{}{met} of {all} topics are as they should be\n",
-        table.to_text()
-    ))?;
+    let mut text = String::new();
+    if !table.is_empty() {
+        text.push_str(&table.to_text());
+        text.push('\n');
+    }
+    // The same for all of them.
+    if let Some(new) = plan.topics.iter().find(|it| it.need == Need::Made) {
+        let all = settings(new, |it| !it.is_count());
+        let _ = writeln!(text, "each that is made gets {all}");
+    }
+    let _ = writeln!(text, "{}", summary(plan));
+    print(&text)?;
     Ok(())
+}
+
+fn settings(topic: &Planned, which: impl Fn(&&Difference) -> bool) -> String {
+    let chosen = topic.differences.iter().filter(which);
+    let chosen: Vec<String> = chosen
+        .map(|it| format!("{}={}", it.setting, it.should_be))
+        .collect();
+    chosen.join(" ")
+}
+
+fn summary(plan: &Plan) -> String {
+    let all = plan.topics.len();
+    if plan.is_met() {
+        return format!("all {all} topics are as they should be");
+    }
+    let count = |need: Need| plan.topics.iter().filter(|it| it.need == need).count();
+    let counts = [
+        (count(Need::Nothing), "as they should be"),
+        (count(Need::Made), "to make"),
+        (count(Need::Changed), "to change"),
+        (count(Need::ByHand), "to change by hand"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    format!("of {all} topics: {}", counts.join(", "))
 }

@@ -37,7 +37,7 @@ async fn topics_are_planned_made_checked_and_changed() {
     let kafka = Kafka::without_topics(&[]);
     let created = kafka.topic(EventType::TransactionCreated);
     let nothing = kafka.run(&["events", "topics", "check"]).await.ended(1);
-    nothing.with("0 of 11 topics are as they should be");
+    nothing.with("of 11 topics: 11 to make");
     let (need, differences) = planned(&kafka, &created, &[]).await;
     assert_eq!((need, differences.len()), (json!("made"), 7));
 
@@ -55,12 +55,12 @@ async fn topics_are_planned_made_checked_and_changed() {
         .run(&["events", "topics", "check"])
         .await
         .ended(0)
-        .with("11 of 11");
+        .with("all 11 topics are as they should be");
     let again = kafka
         .run(&["events", "topics", "apply", "--yes"])
         .await
         .ended(0);
-    again.with("11 of 11 topics are as they should be");
+    again.with("all 11 topics are as they should be");
 
     // Somebody sets what we do not care about, and changes what we do.
     let changed = AlterConfig::new(ResourceSpecifier::Topic(&created))

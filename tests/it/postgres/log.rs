@@ -182,7 +182,10 @@ async fn the_backlog_of_somebody_who_has_left_holds_nobody_up() {
     let draining = CancellationToken::new();
     let running = tokio::spawn(relay.run(draining.clone()));
     let first = timeout(Duration::from_secs(30), kept.recv()).await;
-    assert_eq!(first.expect("at once, not after a minute"), Some(bob.user_id));
+    assert_eq!(
+        first.expect("at once, not after a minute"),
+        Some(bob.user_id)
+    );
     draining.cancel();
     running.await.expect("no panic").expect("it stops");
     assert_eq!(kept.recv().await, None, "nothing else was published");
