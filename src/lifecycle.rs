@@ -15,12 +15,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError};
@@ -284,17 +282,8 @@ impl Lifecycle {
     }
 }
 
-/// Runs it to its end, or to a panic, whose message is the error: for work that others hand in, and that
-/// must not take those beside it along.
-///
-/// # Errors
-/// It panicked.
-pub async fn caught<T>(work: impl Future<Output = T> + Send) -> Result<T, String> {
-    let ended = AssertUnwindSafe(work).catch_unwind().await;
-    ended.map_err(|panic| format!("it panicked: {}", panic_message(panic.as_ref())))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// What somebody panicked with.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

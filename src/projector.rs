@@ -84,9 +84,9 @@ impl Unit {
                 Movement::of(&heard.event.data),
                 concerned.get(&heard.event.data.user_id()),
             ) {
+                (_, Some(Concerned::Left)) => outcomes[index] = Outcome::Handled,
                 (Err(error), _) => outcomes[index] = Outcome::Rejected(error.to_string()),
                 (Ok(movement), Some(Concerned::User { .. })) => accepted.push((index, movement)),
-                (Ok(_), Some(Concerned::Left)) => outcomes[index] = Outcome::Handled,
                 (Ok(_), _) => outcomes[index] = Outcome::nobody(),
             }
         }

@@ -69,6 +69,7 @@ pub use error::{Conflict, StoreError};
 pub use page::{Page, PageRequest};
 pub use signals::Signals;
 pub use tx::Tx;
+pub(crate) use tx::caught;
 
 use crate::config::{BusKind, Config};
 use postgres::Postgres;
@@ -163,8 +164,8 @@ impl Store {
     /// share one commit; one that fails takes nothing of its neighbours with it.
     ///
     /// # Errors
-    /// The unit's own, with nothing written; or [`StoreError::Busy`] when the database could not
-    /// commit.
+    /// The unit's own, with nothing written; [`StoreError::Busy`] when the database could not commit;
+    /// [`StoreError::Defect`] when the unit panicked.
     pub async fn write<T, F, U>(&self, unit: U) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -12,10 +12,9 @@ use super::{Delivery, Handler, Heard, Outcome, Verdict};
 use crate::clock::{Clock, Ids};
 use crate::events::envelope::ENVELOPE_BYTES_MAX;
 use crate::events::{Event, EventError, EventType};
-use crate::lifecycle;
 use crate::state::State;
 use crate::store::dead_letters::{self, DeadLetter};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::telemetry::metrics::handles::ConsumerMetrics;
 use crate::telemetry::metrics::names;
 
@@ -152,8 +151,8 @@ impl Consumer {
     /// A batch that fails for a reason that does not pass, a panic too, is taken apart, so that the event
     /// at fault is found and the others go on.
     async fn handle(&self, batch: Arc<[Heard]>) -> Result<Vec<Verdict>, StoreError> {
-        let ended = lifecycle::caught(self.handler.handle(Arc::clone(&batch))).await;
-        match ended.unwrap_or_else(|message| Err(StoreError::defect(message))) {
+        let handled = store::caught(async { self.handler.handle(Arc::clone(&batch)).await });
+        match handled.await {
             Ok(outcomes) => self.settle(&batch, outcomes).await,
             Err(error @ StoreError::Busy(_)) => Err(error),
             Err(error) if batch.len() == 1 => {
@@ -195,7 +194,8 @@ impl Consumer {
     async fn bury(&self, heard: &Heard, reason: String) -> Result<Verdict, StoreError> {
         let topic = heard.event.data.event_type().as_str().to_owned();
         let payload = String::from_utf8_lossy(&heard.payload).into_owned();
-        self.keep(topic, heard.event.id, payload, reason).await
+        let (id, about) = (heard.event.id, heard.event.data.user_id());
+        self.keep(topic, id, Some(about), payload, reason).await
     }
 
     async fn bury_unread(
@@ -207,7 +207,7 @@ impl Consumer {
         // Of what is too large to be an event, the beginning is enough to tell what it was.
         let kept = delivery.payload.len().min(ENVELOPE_BYTES_MAX);
         let payload = String::from_utf8_lossy(&delivery.payload[..kept]).into_owned();
-        self.keep(delivery.topic, id, payload, error.to_string())
+        self.keep(delivery.topic, id, None, payload, error.to_string())
             .await
     }
 
@@ -215,31 +215,31 @@ impl Consumer {
         &self,
         topic: String,
         event_id: Uuid,
+        about: Option<Uuid>,
         payload: String,
         reason: String,
     ) -> Result<Verdict, StoreError> {
-        self.metrics.rejected();
-        metrics::counter!(names::DEAD_LETTERS_TOTAL, "topic" => topic.clone()).increment(1);
-        tracing::error!(consumer = self.name(), topic, %event_id, reason, "dead letter");
         let now = self.clock.now();
         let consumer = self.name();
         let id = self.ids.v7(now);
         let letter = DeadLetter {
             id,
             consumer,
-            topic,
+            topic: topic.clone(),
             event_id,
             payload,
             reason: reason.clone(),
         };
         let is_letter = self
             .store
-            .write(move |tx| async move { dead_letters::keep(&tx, letter, now).await })
+            .write(move |tx| async move { dead_letters::keep(&tx, letter, about, now).await })
             .await?;
-        Ok(if is_letter {
-            Verdict::Dead(reason)
-        } else {
-            Verdict::Done
-        })
+        if !is_letter {
+            return Ok(Verdict::Done);
+        }
+        self.metrics.rejected();
+        metrics::counter!(names::DEAD_LETTERS_TOTAL, "topic" => topic.clone()).increment(1);
+        tracing::error!(consumer, topic, %event_id, reason, "dead letter");
+        Ok(Verdict::Dead(reason))
     }
 }

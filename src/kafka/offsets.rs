@@ -83,7 +83,7 @@ impl Onlooker {
         &self,
         partitions: &[Partition],
     ) -> Result<BTreeMap<Partition, Standing>, KafkaFault> {
-        // What the client has to say is taken out of its queue; there is nothing else in it.
+        // What the client has to say is taken out of its queue: nothing else comes into it.
         while self.consumer.poll(Duration::ZERO).is_some() {}
         self.asked(partitions)
             .map_err(|error| KafkaFault::of(&self.config, &error))

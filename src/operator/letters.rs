@@ -148,21 +148,20 @@ impl Letters {
     /// Removes letters for good, and notes that their events are done with.
     ///
     /// # Errors
-    /// One of them is not there: nothing is removed. The database cannot do it now.
+    /// One of them is not there: nothing is removed. The database cannot do it now: those before are
+    /// removed.
     pub async fn discard(&self, ids: &[Uuid]) -> anyhow::Result<()> {
         let mut letters = Vec::with_capacity(ids.len());
         for id in ids {
             letters.push(self.get(*id).await?.0);
         }
         let now = self.clock.now();
-        self.store
-            .write(move |tx| async move {
-                for letter in &letters {
-                    dead_letters::discard(&tx, letter, now).await?;
-                }
-                Ok(())
-            })
-            .await?;
+        // A unit of work for each: whoever settles a user's letters goes through them in another order.
+        for letter in letters {
+            self.store
+                .write(move |tx| async move { dead_letters::discard(&tx, &letter, now).await })
+                .await?;
+        }
         Ok(())
     }
 

@@ -4,11 +4,12 @@
 //! not touched yet (of a new or changed budget) is summed up from the days' spending, which is
 //! bounded by the length of the period.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryResult, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryResult, Value,
 };
 use uuid::Uuid;
 
@@ -70,7 +71,7 @@ impl Budget {
                 || category_id.is_some_and(|id| self.category_ids.contains(&id)))
     }
 
-    fn from_row(row: budgets::Model) -> Result<Self, StoreError> {
+    fn from_row(row: budgets::Model, category_ids: Vec<Uuid>) -> Result<Self, StoreError> {
         let currency = Currency::parse(&row.currency).map_err(StoreError::defect)?;
         let alert_at = serde_json::from_str(&row.alert_at).map_err(StoreError::defect)?;
         Ok(Self {
@@ -81,7 +82,7 @@ impl Budget {
             period: row.period.parse().map_err(StoreError::defect)?,
             starts_on: row.starts_on,
             alert_at,
-            category_ids: Vec::new(),
+            category_ids,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -156,7 +157,7 @@ async fn set_categories(tx: &Tx, budget: &Budget) -> Result<(), StoreError> {
 /// # Errors
 /// There is none.
 pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<Budget, StoreError> {
-    let text = with_categories("SELECT * FROM budgets WHERE id = $1 AND user_id = $2");
+    let text = format!("{} WHERE id = $1 AND user_id = $2", select(db));
     let rows = all(db, text, [id.into(), user_id.into()]).await?;
     let found = from_rows(&rows)?.pop();
     found.ok_or(StoreError::NotFound("budget"))
@@ -171,9 +172,8 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<Budget, Uuid>, StoreError> {
-    let text = with_categories(
-        "SELECT * FROM budgets WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3",
-    );
+    let select = select(db);
+    let text = format!("{select} WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     let after = page.after.unwrap_or_default();
     let fetch = i64::try_from(page.fetch()).map_err(StoreError::defect)?;
     let rows = all(db, text, [user_id.into(), after.into(), fetch.into()]).await?;
@@ -188,36 +188,39 @@ pub async fn of_many_users(
     db: &impl ConnectionTrait,
     user_ids: &[Uuid],
 ) -> Result<Vec<Budget>, StoreError> {
-    let text = with_categories("SELECT * FROM budgets WHERE user_id IN (SELECT id FROM given)");
+    let select = select(db);
+    let text = format!("{select} WHERE user_id IN (SELECT id FROM given) ORDER BY id");
     let given = Given::new(["id"], user_ids.iter().map(|id| [(*id).into()]));
     from_rows(&given.run(db, &text, []).await?)
 }
 
-/// The budgets that a statement finds, each with its categories: a row for each of those, or one.
-fn with_categories(text: &str) -> String {
+/// Budgets with their categories, to be followed by which.
+fn select(db: &impl ConnectionTrait) -> String {
+    let (list, aggregate) = match db.get_database_backend() {
+        DbBackend::Postgres => ("category_id::text", "string_agg"),
+        _ => ("hex(category_id)", "group_concat"),
+    };
     format!(
-        "SELECT budget.*, link.category_id FROM ({text}) budget \
-         LEFT JOIN budget_categories link ON link.budget_id = budget.id \
-         ORDER BY budget.id, link.category_id"
+        "SELECT id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, \
+         created_at, updated_at, (SELECT {aggregate}({list}, ',') FROM budget_categories \
+         WHERE budget_id = budgets.id) AS category_ids FROM budgets"
     )
 }
 
-/// From the rows that [`with_categories`] finds.
+/// From the rows that [`select`] finds.
 fn from_rows(rows: &[QueryResult]) -> Result<Vec<Budget>, StoreError> {
-    let mut found: Vec<Budget> = Vec::new();
-    for row in rows {
-        let category_id: Option<Uuid> = row.try_get("", "category_id")?;
-        let id: Uuid = row.try_get("", "id")?;
-        if found.last().is_none_or(|last| last.id != id) {
-            found.push(Budget::from_row(budgets::Model::from_query_result(
-                row, "",
-            )?)?);
-        }
-        if let (Some(last), Some(category_id)) = (found.last_mut(), category_id) {
-            last.category_ids.push(category_id);
-        }
-    }
-    Ok(found)
+    let from_row = |row: &QueryResult| {
+        let listed: Option<String> = row.try_get("", "category_ids")?;
+        let listed = listed.unwrap_or_default();
+        let ids = listed.split(',').filter(|id| !id.is_empty());
+        let ids: Result<BTreeSet<Uuid>, _> = ids.map(Uuid::parse_str).collect();
+        let ids = ids.map_err(StoreError::defect)?;
+        Budget::from_row(
+            budgets::Model::from_query_result(row, "")?,
+            ids.into_iter().collect(),
+        )
+    };
+    rows.iter().map(from_row).collect()
 }
 
 /// How many budgets the user has.

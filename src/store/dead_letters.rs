@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::sql::{self, all, execute, list, one};
+use super::users::{self, Concerned};
 use super::{StoreError, Tx, inbox};
 use crate::events::Event;
 
@@ -65,11 +66,20 @@ pub fn id_of_bytes(bytes: &[u8]) -> Uuid {
 }
 
 /// Keeps a letter, or the newest reason of one that is there. Says whether it is one: what the inbox
-/// knows is done with.
+/// knows is done with, and so is what is `about` somebody who has left.
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub async fn keep(tx: &Tx, letter: DeadLetter, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn keep(
+    tx: &Tx,
+    letter: DeadLetter,
+    about: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let concerned = users::concerned(&**tx, about).await?;
+    if concerned.values().any(|who| *who == Concerned::Left) {
+        return Ok(false);
+    }
     let again = "DO UPDATE SET reason = excluded.reason, payload = excluded.payload \
          WHERE dead_letters.reason IS DISTINCT FROM excluded.reason";
     insert(tx, letter, now, again)

@@ -40,7 +40,7 @@ pub async fn erase(
     Ok(())
 }
 
-/// Nothing of the user's is written any more from here on. The order matters: a booking holds its
+/// Nothing is written any more of the user's books, nor said of them, from here on. The order matters: a booking holds its
 /// wallet before its rows point at the user, so it is let through before the user is closed.
 async fn hold_out(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     users::hold(tx, user_id).await?;

@@ -18,8 +18,7 @@ use crate::events::with_log_position;
 pub struct Claim {
     /// The events, in the order in which they were written; each envelope tells its place in the log.
     pub entries: Vec<LogEntry>,
-    /// Rows that were taken: more than events when they are of somebody who has left, and whose events
-    /// are gone.
+    /// Rows that were taken, those of events that are gone with their user included.
     pub rows: usize,
     open: PostgresTransaction,
 }

@@ -4,7 +4,8 @@
 //! session ends.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 use super::entities::{refresh_tokens, sessions};
@@ -91,10 +92,12 @@ pub async fn exchange(
     else {
         return Ok(Exchange::Refused);
     };
-    let Some(session) = sessions::Entity::find_by_id(token.session_id)
-        .one(&**tx)
-        .await?
-    else {
+    // Held before the token, in the order in which an erasure goes through them.
+    let mut session = sessions::Entity::find_by_id(token.session_id);
+    if tx.get_database_backend() == DbBackend::Postgres {
+        session = session.lock(LockType::KeyShare);
+    }
+    let Some(session) = session.one(&**tx).await? else {
         return Ok(Exchange::Refused);
     };
     if session.revoked_at.is_some() || session.expires_at <= now {

@@ -308,6 +308,7 @@ pub async fn amend(
         let minor = after.signed_minor() - before.signed_minor();
         wallets::move_balance(tx, act.user_id, after.wallet_id, minor).await?;
     } else {
+        // The user is held, so nobody else holds two wallets: no order is needed.
         let (from, to) = (before.signed_minor(), after.signed_minor());
         wallets::move_balance(tx, act.user_id, before.wallet_id, -from).await?;
         wallets::move_balance(tx, act.user_id, after.wallet_id, to).await?;

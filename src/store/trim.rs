@@ -63,16 +63,22 @@ impl Trim {
         let log_before = age(self.retention.log);
         let inbox_before = age(self.retention.inbox);
         let keys_before = age(self.retention.idempotency);
-        store
-            .write(move |tx| async move {
-                let mut gone = trim_log(&tx, read_by_all, log_before).await?;
-                gone += old(&tx, "inbox", "handled_at", inbox_before).await?;
-                gone += old(&tx, "idempotency_keys", "created_at", keys_before).await?;
-                gone += old(&tx, "sessions", "expires_at", now).await?;
-                gone += old(&tx, "deleted_users", "deleted_at", inbox_before).await?;
-                Ok(gone)
-            })
-            .await
+        let mut gone = store
+            .write(move |tx| async move { trim_log(&tx, read_by_all, log_before).await })
+            .await?;
+        // A unit of work for each: an erasure goes through them in another order, and would wait for
+        // what we hold while we wait for what it holds.
+        for (table, column, before) in [
+            ("inbox", "handled_at", inbox_before),
+            ("idempotency_keys", "created_at", keys_before),
+            ("sessions", "expires_at", now),
+            ("deleted_users", "deleted_at", inbox_before),
+        ] {
+            gone += store
+                .write(move |tx| async move { old(&tx, table, column, before).await })
+                .await?;
+        }
+        Ok(gone)
     }
 }
 

@@ -1,12 +1,16 @@
 //! The unit of work: what is done through it is committed together or not at all.
 
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use futures_util::FutureExt;
 
 use super::connection::Transaction;
 use super::postgres::Postgres;
 use super::{Signal, Signals, StoreError};
+use crate::lifecycle::panic_message;
 
 /// An open unit of work.
 #[derive(Debug, Clone)]
@@ -44,6 +48,21 @@ impl Deref for Tx {
     }
 }
 
+/// Runs work that somebody has handed in; if it panics, that is a defect like any other, which does not
+/// take its neighbours along.
+///
+/// # Errors
+/// The work's own; [`StoreError::Defect`] with the message of a panic.
+pub(crate) async fn caught<T>(
+    work: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|panic| {
+        let message = panic_message(panic.as_ref());
+        Err(StoreError::defect(format!("it panicked: {message}")))
+    })
+}
+
 /// Runs a unit of work in a transaction of its own: PostgreSQL lets many write at once.
 pub(super) async fn write_alone<T, F, U>(
     db: &Postgres,
@@ -62,7 +81,7 @@ where
         Arc::clone(&bits),
         relayed,
     );
-    let done = unit(tx).await?;
+    let done = caught(async move { unit(tx).await }).await?;
     open.commit().await?;
     signals.send(bits.load(Ordering::Relaxed));
     Ok(done)

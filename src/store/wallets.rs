@@ -152,6 +152,8 @@ pub async fn change(
     now: DateTime<Utc>,
 ) -> Result<Wallet, StoreError> {
     users::hold(tx, user_id).await?;
+    // The balance is read and written back: bookings, which move it, wait until it is.
+    hold_one(tx, user_id, id).await?;
     let mut wallet = get(&**tx, user_id, id).await?;
     check_version(expected, wallet.version)?;
     if let Some(text) = change.opening_balance {
@@ -231,16 +233,23 @@ pub(super) async fn hold_for_booking(
     user_id: Uuid,
     id: Uuid,
 ) -> Result<Currency, StoreError> {
+    let currency = hold_one(tx, user_id, id).await?;
+    currency.ok_or_else(|| StoreError::invalid("wallet_id", "there is no such wallet"))
+}
+
+/// Holds the user's wallet until the unit of work ends; gives its currency, if there is one.
+async fn hold_one(tx: &Tx, user_id: Uuid, id: Uuid) -> Result<Option<Currency>, StoreError> {
     let lock = match tx.get_database_backend() {
         DbBackend::Postgres => " FOR NO KEY UPDATE",
         _ => "",
     };
     let text = format!("SELECT currency FROM wallets WHERE id = $1 AND user_id = $2{lock}");
-    let row = one(&**tx, text, [id.into(), user_id.into()])
-        .await?
-        .ok_or_else(|| StoreError::invalid("wallet_id", "there is no such wallet"))?;
+    let Some(row) = one(&**tx, text, [id.into(), user_id.into()]).await? else {
+        return Ok(None);
+    };
     let code: String = row.try_get_by_index(0)?;
-    Currency::parse(&code).map_err(StoreError::defect)
+    let currency = Currency::parse(&code).map_err(StoreError::defect)?;
+    Ok(Some(currency))
 }
 
 /// Moves the balance of the user's wallet by minor units of its currency.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use wealth_companion::domain::money::Currency;
 use wealth_companion::events::{Event, EventType};
 use wealth_companion::projector::Projector;
 use wealth_companion::state::State;
-use wealth_companion::store::{Store, StoreError, dashboard};
+use wealth_companion::store::{Store, StoreError, dashboard, erasure};
 use wealth_companion::telemetry::metrics;
 
 use crate::support::Chain;
@@ -282,7 +282,9 @@ async fn an_event_over_which_the_handler_panics_is_found_and_the_others_go_on() 
     let state = State::open(&chain.config, None).expect("embedded");
     let consumer = Consumer::new(Arc::new(fragile), store, state, clock, ids);
 
-    take(&consumer, Chain::deliveries(&log)).await;
+    // Others write at the same time, in the same commit where the database combines them.
+    let others = join_all((0..20).map(|_| chain.spend(ada, "5.00", "2026-02-10")));
+    tokio::join!(take(&consumer, Chain::deliveries(&log)), others);
     let kept = chain.letters().await;
     assert_eq!(kept.len(), 1, "{kept:?}");
     let reason = kept[0].reason.as_deref().unwrap_or_default();
@@ -291,7 +293,7 @@ async fn an_event_over_which_the_handler_panics_is_found_and_the_others_go_on() 
     // Whoever writes goes on, and nothing is left of what it did before.
     chain.spend(ada, "10.00", "2026-02-10").await;
     let bookings = "SELECT COUNT(*) FROM transactions";
-    assert_eq!(number(chain.store.reads(), bookings).await, 4);
+    assert_eq!(number(chain.store.reads(), bookings).await, 24);
 }
 
 #[tokio::test]
@@ -331,6 +333,28 @@ async fn the_notifier_buries_what_it_cannot_tell_anybody() {
         .into_iter()
         .filter(|entry| entry.topic == "notification.alert.sent");
     assert_eq!(sent.count(), 1, "the warning was told once");
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_somebody_who_has_left() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    chain.spend(ada, "10.00", "2026-02-10").await;
+    let log = chain.log().await;
+    // A booking that does not work: of a user, a letter; of one who has left, nothing.
+    let mut bad = Chain::deliveries(&log).remove(0);
+    let text = String::from_utf8_lossy(&bad.payload);
+    bad.payload = text.replace("\"amount\":10.00", "\"amount\":10.001").into();
+    take(&chain.projector, vec![bad.clone()]).await;
+    assert_eq!(chain.letters().await.len(), 1);
+    let (now, said) = (chain.clock.now(), [log[0].position]);
+    let unit = chain
+        .store
+        .write(move |tx| async move { erasure::erase(&tx, ada.user_id, &said, now).await });
+    unit.await.expect("erased");
+    assert_eq!(chain.letters().await.len(), 0);
+    take(&chain.projector, vec![bad]).await;
+    assert_eq!(chain.letters().await.len(), 0);
 }
 
 async fn take(consumer: &Consumer, batch: Vec<Delivery>) {

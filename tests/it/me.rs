@@ -205,7 +205,7 @@ async fn bury_something_of(store: &Store, person: &Person) {
     };
     let now = Clock::system().now();
     store
-        .write(move |tx| async move { dead_letters::keep(&tx, letter, now).await })
+        .write(move |tx| async move { dead_letters::keep(&tx, letter, None, now).await })
         .await
         .expect("buried");
 }

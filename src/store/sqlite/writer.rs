@@ -17,9 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::Database;
-use crate::lifecycle;
 use crate::store::connection::Transaction;
-use crate::store::{Signals, StoreError, Tx};
+use crate::store::{Signals, StoreError, Tx, caught};
 use crate::telemetry::metrics::handles::WriterMetrics;
 
 /// The queue in front of the writer.
@@ -98,8 +97,7 @@ where
                 return Ok(());
             };
             // The writer goes on whatever a unit does.
-            let ended = lifecycle::caught(async move { unit(tx).await }).await;
-            let outcome = ended.unwrap_or_else(|message| Err(StoreError::defect(message)));
+            let outcome = caught(async move { unit(tx).await }).await;
             let verdict = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
             self.outcome = Some(outcome);
             verdict

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -10,9 +11,9 @@ use uuid::Uuid;
 use wealth_companion::domain::money::{Currency, Money};
 use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::store::audit::Audit;
-use wealth_companion::store::erasure;
 use wealth_companion::store::transactions::{self, Amendment};
-use wealth_companion::store::wallets::{self, Wallet};
+use wealth_companion::store::wallets::{self, Wallet, WalletChange};
+use wealth_companion::store::{at_once, erasure, sessions};
 
 use crate::support::Chain;
 use crate::support::chain::{Household, day, expense};
@@ -42,28 +43,27 @@ async fn change(chain: &Chain, text: &'static str) {
     unit.await.expect(text);
 }
 
-/// A unit of work that has changed the wallets, as a booking does, and takes its time.
+/// A unit of work that holds something, and takes its time.
 struct Slow {
     release: oneshot::Sender<()>,
     unit: JoinHandle<()>,
 }
 
 impl Slow {
-    async fn renaming(chain: &Chain) -> Self {
+    async fn with(chain: &Chain, text: &'static str) -> Self {
         let (holding, held) = oneshot::channel();
         let (release, released) = oneshot::channel::<()>();
         let store = chain.store.clone();
         let unit = tokio::spawn(async move {
             let unit = store.write(move |tx| async move {
-                let text = "UPDATE wallets SET name = 'Daily'";
                 tx.execute_unprepared(text).await?;
                 let _ = holding.send(());
                 let _ = released.await;
                 Ok(())
             });
-            unit.await.expect("renamed");
+            unit.await.expect(text);
         });
-        held.await.expect("the wallets are held");
+        held.await.expect("it is held");
         Self { release, unit }
     }
 
@@ -122,6 +122,7 @@ enum Meanwhile {
     MovesTheDay,
     Removes,
     Books,
+    BooksAtOnce,
 }
 
 impl Meanwhile {
@@ -129,6 +130,14 @@ impl Meanwhile {
         let (act, id) = (chain.act(who), chain.ids.v7(chain.clock.now()));
         let (store, wallet) = (chain.store.clone(), savings(chain));
         tokio::spawn(async move {
+            if matches!(self, Self::BooksAtOnce) {
+                let draft = expense(who, "3.00", day("2026-02-04"));
+                let ready = at_once::prepare(&store, act, id, &draft).await;
+                let ready = ready.expect("read").expect("nothing is unusual");
+                let place = at_once::book(&store, &ready, None).await;
+                assert!(place.expect("booked").is_some());
+                return;
+            }
             let unit = store.write(move |tx| async move {
                 match self {
                     Self::MakesAWallet => wallets::create(&tx, act.user_id, &wallet).await,
@@ -141,7 +150,7 @@ impl Meanwhile {
                         amended.await.map(drop)
                     }
                     Self::Removes => transactions::delete(&tx, act, booked, None).await.map(drop),
-                    Self::Books => {
+                    Self::Books | Self::BooksAtOnce => {
                         let draft = expense(who, "3.00", day("2026-02-04"));
                         transactions::book(&tx, act, id, draft).await.map(drop)
                     }
@@ -161,8 +170,8 @@ async fn waits(count: Count, meanwhile: Meanwhile) {
     let booked = chain.spend(ada, "10.00", "2026-02-03").await.id;
     chain.settle().await;
     change(&chain, "UPDATE monthly_totals SET amount_minor = 7").await;
-    // The count has begun, and does not come to an end while the wallets are held.
-    let slow = Slow::renaming(&chain).await;
+    // It has counted, and does not come to write the sums.
+    let slow = Slow::with(&chain, "LOCK TABLE monthly_totals IN EXCLUSIVE MODE").await;
     let counting = count.start(&chain);
     until_waiting(&chain, 1).await;
     let mut changing = meanwhile.start(&chain, ada, booked);
@@ -203,6 +212,8 @@ async fn no_booking_is_removed_beside_a_count() {
 async fn nothing_is_booked_beside_a_count() {
     waits(Count::Repair, Meanwhile::Books).await;
     waits(Count::Rebuild, Meanwhile::Books).await;
+    waits(Count::Repair, Meanwhile::BooksAtOnce).await;
+    waits(Count::Rebuild, Meanwhile::BooksAtOnce).await;
 }
 
 #[tokio::test]
@@ -243,4 +254,67 @@ async fn an_erasure_lets_a_booking_through_that_has_begun() {
         let text = format!("SELECT COUNT(*) FROM {table}");
         assert_eq!(number(chain.store.reads(), &text).await, 0, "{table}");
     }
+}
+
+#[tokio::test]
+async fn a_wallet_that_is_renamed_loses_no_booking() {
+    let chain = Chain::on_postgres(&[]).await;
+    let ada = chain.household("ada").await;
+    // The booking is made, and not committed, when somebody renames the wallet.
+    let text = "UPDATE wallets SET balance_minor = balance_minor - 300";
+    let booking = Slow::with(&chain, text).await;
+    let (store, now) = (chain.store.clone(), chain.clock.now());
+    let mut renaming = tokio::spawn(async move {
+        let change = WalletChange {
+            name: Some("Daily".to_owned()),
+            wallet_type: None,
+            opening_balance: None,
+        };
+        let unit = store.write(move |tx| async move {
+            wallets::change(&tx, ada.user_id, ada.wallet_id, None, change, now).await
+        });
+        unit.await.expect("renamed")
+    });
+    tokio::select! {
+        () = until_waiting(&chain, 1) => {}
+        done = &mut renaming => panic!("renamed beside the booking: {done:?}"),
+    }
+    booking.end().await;
+    let renamed = renaming.await.expect("no panic");
+    assert_eq!(renamed.balance.minor(), 99_700);
+    let balance = "SELECT balance_minor FROM wallets";
+    assert_eq!(number(chain.store.reads(), balance).await, 99_700);
+}
+
+#[tokio::test]
+async fn an_erasure_and_the_exchange_of_a_token_do_not_wait_for_each_other() {
+    let chain = Chain::on_postgres(&[]).await;
+    let ada = chain.household("ada").await;
+    let (now, id) = (chain.clock.now(), chain.ids.v7(chain.clock.now()));
+    let expires_at = now + TimeDelta::days(1);
+    let unit = chain.store.write(move |tx| async move {
+        sessions::begin(&tx, id, ada.user_id, [1; 32], now, expires_at).await
+    });
+    unit.await.expect("signed in");
+    // The exchange has got as far as the token.
+    let slow = Slow::with(&chain, "LOCK TABLE refresh_tokens IN EXCLUSIVE MODE").await;
+    let store = chain.store.clone();
+    let exchange = tokio::spawn(async move {
+        let unit = store
+            .write(move |tx| async move { sessions::exchange(&tx, [1; 32], [2; 32], now).await });
+        unit.await
+    });
+    until_waiting(&chain, 1).await;
+    let store = chain.store.clone();
+    let erasure = tokio::spawn(async move {
+        let unit =
+            store.write(move |tx| async move { erasure::erase(&tx, ada.user_id, &[], now).await });
+        unit.await
+    });
+    until_waiting(&chain, 2).await;
+    slow.end().await;
+    exchange.await.expect("no panic").expect("exchanged");
+    erasure.await.expect("no panic").expect("erased");
+    let tokens = "SELECT COUNT(*) FROM refresh_tokens";
+    assert_eq!(number(chain.store.reads(), tokens).await, 0);
 }

@@ -62,7 +62,7 @@ async fn a_scan_and_a_sort_are_seen() {
             .remove(0)
             .steps;
         assert_eq!(
-            steps.iter().any(|step| is_scan(step, &steps)),
+            steps.iter().any(|step| is_scan(step)),
             scans,
             "{sql}: {steps:?}"
         );
