@@ -52,7 +52,9 @@ use crate::telemetry;
         wealth-companion migrate status                which migrations the database has\n  \
         wealth-companion verify                        recount the books and compare\n  \
         wealth-companion events lag                    how far the consumers of Kafka are behind\n  \
-        wealth-companion dlq list                      events that were refused for good"
+        wealth-companion dlq list                      events that were refused for good\n\n\
+        Exit codes of commands: 0 it was done, and all is as it should be; 1 it was done, and something is\n\
+        not; 2 it could not be done."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -103,8 +105,9 @@ enum Command {
     },
     /// Recount every balance and read model from the bookings and compare
     ///
-    /// Exit code 0: all is equal. 1: something differs. 2: some users have events in flight, so it
-    /// could not tell; try again when the server is quiet.
+    /// Exit code 0: all is equal. 1: something differs. 2: it could not tell, since some users have
+    /// events in flight (try again when the server is quiet) or the database is away. Periods of budgets
+    /// that nobody has asked for since a rebuild are not kept, and so not recounted.
     Verify {
         /// Rebuild what differs; safe beside a running server
         #[arg(long)]
@@ -174,6 +177,15 @@ impl Cli {
                 .exit();
         }
         cli
+    }
+
+    /// What the process ends with when it could not do it. Commands that look and judge have 1 for "no".
+    #[must_use]
+    pub fn failure(&self) -> ExitCode {
+        match self.command {
+            None | Some(Command::Demo { .. } | Command::Config { .. }) => ExitCode::FAILURE,
+            Some(_) => ExitCode::from(2),
+        }
     }
 
     /// Does what the command line says.
@@ -341,7 +353,7 @@ fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
 
 /// The database of the configuration, which must be there and up to date.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let (store, _writer) = Store::open_existing(config).await.context("database.url")?;
+    let store = Store::open_existing(config).await.context("database.url")?;
     let pending = schema::pending(&store).await.context("database.url")?;
     anyhow::ensure!(
         pending.is_empty(),

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use wealth_companion::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::of_process().run() {
-        Ok(code) => code,
-        Err(error) => {
-            // The one line that must be seen, whatever the log's form and level.
-            eprintln!("wealth-companion: {}", explained(&error));
-            ExitCode::FAILURE
-        }
-    }
+    let cli = Cli::of_process();
+    let failure = cli.failure();
+    cli.run().unwrap_or_else(|error| {
+        // The one line that must be seen, whatever the log's form and level.
+        eprintln!("wealth-companion: {}", explained(&error));
+        failure
+    })
 }
 
 /// The error with its causes: on one line, but what has several lines begins on a line of its own.

@@ -62,6 +62,7 @@ mod tx;
 
 use std::sync::Arc;
 
+use sea_orm::DatabaseConnection;
 use tokio::task::JoinHandle;
 
 pub use connection::Connection;
@@ -111,20 +112,45 @@ impl Store {
     /// # Errors
     /// The database cannot be opened, or the embedded one not be migrated.
     pub async fn open(config: &Config) -> Result<(Self, Option<JoinHandle<()>>), StoreError> {
-        let signals = Arc::new(Signals::default());
         if config.is_server_database() {
-            let (reads, pool) = postgres::open(config).await?;
-            let relayed = config.bus.kind != BusKind::Embedded;
-            let store = Self {
-                reads: Connection::Postgres(reads),
-                writes: Writes::Postgres { pool, relayed },
-                signals,
-                known: at_once::Known::new(),
-            };
-            return Ok((store, None));
+            return Ok((Self::on_server(config).await?, None));
         }
         let (writes, reads) = sqlite::open(config).await?;
         schema::up(&writes).await?;
+        let (store, writer) = Self::embedded(config, writes, reads);
+        Ok((store, Some(writer)))
+    }
+
+    /// Opens a database that is there, with the schema that it has: for commands.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be opened.
+    pub async fn open_existing(config: &Config) -> Result<Self, StoreError> {
+        if config.is_server_database() {
+            return Self::on_server(config).await;
+        }
+        sqlite::expect_existing(config)?;
+        let (writes, reads) = sqlite::open(config).await?;
+        Ok(Self::embedded(config, writes, reads).0)
+    }
+
+    async fn on_server(config: &Config) -> Result<Self, StoreError> {
+        let (reads, pool) = postgres::open(config).await?;
+        let relayed = config.bus.kind != BusKind::Embedded;
+        Ok(Self {
+            reads: Connection::Postgres(reads),
+            writes: Writes::Postgres { pool, relayed },
+            signals: Arc::new(Signals::default()),
+            known: at_once::Known::new(),
+        })
+    }
+
+    fn embedded(
+        config: &Config,
+        writes: DatabaseConnection,
+        reads: DatabaseConnection,
+    ) -> (Self, JoinHandle<()>) {
+        let signals = Arc::new(Signals::default());
         let (writer, task) = Writer::start(writes, Arc::clone(&signals), &config.database);
         let store = Self {
             reads: Connection::Sqlite(reads),
@@ -132,20 +158,7 @@ impl Store {
             signals,
             known: at_once::Known::new(),
         };
-        Ok((store, Some(task)))
-    }
-
-    /// Opens a database that is there: for looking at it.
-    ///
-    /// # Errors
-    /// There is none, or as [`Self::open`].
-    pub async fn open_existing(
-        config: &Config,
-    ) -> Result<(Self, Option<JoinHandle<()>>), StoreError> {
-        if !config.is_server_database() {
-            sqlite::expect_existing(config)?;
-        }
-        Self::open(config).await
+        (store, task)
     }
 
     /// Where queries go that change nothing.

@@ -11,6 +11,8 @@ use super::table::Table;
 use super::{Progress, as_json, on_runtime, open_store, print};
 use crate::clock::{Clock, Ids};
 use crate::config::{BusKind, Config};
+use crate::events::EventType;
+use crate::operator::HearingRole;
 use crate::operator::letters::{Letters, Listed, Redriven};
 use crate::store::dead_letters::Which;
 
@@ -76,12 +78,18 @@ pub(super) enum DlqCommand {
 /// Which letters.
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
-    /// Of this topic only, without the prefix
-    #[arg(long, value_name = "TOPIC")]
+    /// Of this topic only: that of the events, without the prefix
+    #[arg(long, value_name = "TOPIC", value_parser = heard_topics())]
     topic: Option<String>,
     /// Of this consumer only
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = HearingRole::ALL.map(HearingRole::name))]
     consumer: Option<String>,
+}
+
+/// The topics that somebody hears, and so may refuse something of.
+fn heard_topics() -> Vec<&'static str> {
+    let heard = EventType::ALL.iter().filter(|it| it.is_heard());
+    heard.map(|it| it.as_str()).collect()
 }
 
 impl WhichArgs {
@@ -133,11 +141,11 @@ pub(super) fn run(command: &DlqCommand, config: &Config) -> anyhow::Result<ExitC
                 redriven(&done, *json)
             }
             DlqCommand::Discard { id, json } => {
-                letters.discard(id).await?;
+                let gone = letters.discard(id).await?;
                 if *json {
-                    as_json(&json!({"discarded": id}))?;
+                    as_json(&json!({"discarded": gone}))?;
                 } else {
-                    print(&format!("{} discarded\n", id.len()))?;
+                    print(&format!("{} discarded\n", gone.len()))?;
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -43,6 +43,8 @@ pub(super) enum EventsCommand {
     /// What was handled is passed over, so it may be done at any time, beside running roles, and as
     /// often as one likes. What is so old that nobody remembers whether it was handled is passed over
     /// too; so is, for the projector, what the log of this database does not have.
+    ///
+    /// Exit code 1: something of it is among the dead letters, now or already (`dlq list`).
     #[command(after_help = "Examples:\n  \
         wealth-companion events replay --role projector --from -2d --dry-run   what would happen\n  \
         wealth-companion events replay --role projector --from -2d             events were lost on the way\n  \
@@ -60,8 +62,8 @@ pub(super) fn run(command: &EventsCommand, config: &Config) -> anyhow::Result<Ex
         EventsCommand::Replay(args) => replay::run(args, config),
     };
     done.map_err(|error| match config.bus.kind {
-        BusKind::Embedded if error.is::<KafkaFault>() => error.context(
-            "bus.kind is \"embedded\", which carries events in the database and has no topics",
+        BusKind::Embedded if error.is::<KafkaFault>() => anyhow::anyhow!(
+            "{error:#} (bus.kind is \"embedded\", which carries events in the database and has no topics)"
         ),
         _ => error,
     })

@@ -1,6 +1,7 @@
 //! `migrate`: the schema of the database.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,6 +10,9 @@ use clap::Subcommand;
 use super::{on_runtime, print};
 use crate::config::Config;
 use crate::store::schema::Schema;
+
+/// What `migrate down` says of a database without migrations.
+const NOTHING_DOWN: &str = "there is nothing to take back\n";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateCommand {
@@ -38,19 +42,33 @@ pub(super) enum MigrateCommand {
 
 pub(super) fn run(command: &MigrateCommand, config: &Config) -> anyhow::Result<ExitCode> {
     on_runtime(async {
-        std::fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
         let key = match &config.database.direct_url {
             Some(_) => "database.direct_url",
             None => "database.url",
         };
-        let schema = Schema::open(config).await.context(key)?;
+        let schema = match command {
+            MigrateCommand::Up => {
+                if !config.is_server_database() {
+                    make_folder(&config.data_dir)?;
+                }
+                Schema::open(config).await
+            }
+            MigrateCommand::Down { .. } | MigrateCommand::Status { .. } => {
+                Schema::open_existing(config).await
+            }
+        };
+        let schema = schema.context(key)?;
         match command {
             MigrateCommand::Up => up(&schema).await,
             MigrateCommand::Down { steps, yes } => down(&schema, *steps, *yes).await,
             MigrateCommand::Status { json } => status(&schema, *json).await,
         }
     })
+}
+
+fn make_folder(data_dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("data_dir: cannot make {}", data_dir.display()))
 }
 
 async fn up(schema: &Schema) -> anyhow::Result<ExitCode> {
@@ -75,11 +93,19 @@ async fn down(schema: &Schema, count: u32, yes: bool) -> anyhow::Result<ExitCode
             .take(count)
             .map(|step| format!("would go down  {}\n", step.name))
             .collect();
+        if text.is_empty() {
+            print(NOTHING_DOWN)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         text.push_str("their data would be lost: add --yes to do it\n");
         print(&text)?;
         return Ok(ExitCode::FAILURE);
     }
     let gone = schema.down(count).await?;
+    if gone.is_empty() {
+        print(NOTHING_DOWN)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let text: String = gone.iter().map(|name| format!("down  {name}\n")).collect();
     print(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -145,24 +145,30 @@ impl Letters {
         })
     }
 
-    /// Removes letters for good, and notes that their events are done with.
+    /// Removes letters for good, and notes that their events are done with; gives those that were there
+    /// until now.
     ///
     /// # Errors
     /// One of them is not there: nothing is removed. The database cannot do it now: those before are
     /// removed.
-    pub async fn discard(&self, ids: &[Uuid]) -> anyhow::Result<()> {
+    pub async fn discard(&self, ids: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
         let mut letters = Vec::with_capacity(ids.len());
         for id in ids {
             letters.push(self.get(*id).await?.0);
         }
         let now = self.clock.now();
         // A unit of work for each: whoever settles a user's letters goes through them in another order.
+        let mut gone = Vec::with_capacity(letters.len());
         for letter in letters {
-            self.store
-                .write(move |tx| async move { dead_letters::discard(&tx, &letter, now).await })
-                .await?;
+            let id = letter.id;
+            let is_gone = self
+                .store
+                .write(move |tx| async move { dead_letters::discard(&tx, &letter, now).await });
+            if is_gone.await? {
+                gone.push(id);
+            }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Hands letters to the consumers that refused them. Those that are handled now, or were by
@@ -234,10 +240,12 @@ impl Letters {
     ) -> anyhow::Result<Vec<Redriven>> {
         let hands = Hands::new(role, &self.store, &self.clock, &self.ids, &self.config)?;
         let (mut done, mut handed, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unreadable = Vec::new();
         for (letter, payload) in letters {
             // What is no event now will be none then; and its id is made of bytes that may not have
             // been kept as they were.
             if let Err(error) = Event::parse(payload.as_bytes()) {
+                unreadable.push((letter.id, error.to_string()));
                 done.push(redriven(&letter, Some(error.to_string())));
                 continue;
             }
@@ -247,9 +255,6 @@ impl Letters {
                 position: None,
             });
             handed.push(letter);
-        }
-        if handed.is_empty() {
-            return Ok(done);
         }
         let verdicts = hands.take(deliveries).await?;
         let mut gone = Vec::new();
@@ -266,6 +271,9 @@ impl Letters {
             .write(move |tx| async move {
                 for id in gone {
                     dead_letters::remove(&tx, id).await?;
+                }
+                for (id, reason) in unreadable {
+                    dead_letters::refuse(&tx, id, &reason).await?;
                 }
                 Ok(())
             })

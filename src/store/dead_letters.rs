@@ -210,21 +210,30 @@ pub async fn get(
         .transpose()
 }
 
-/// Removes a letter whose event was handled in the end.
+/// Removes a letter whose event was handled in the end; says whether it was there.
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub async fn remove(tx: &Tx, id: Uuid) -> Result<(), StoreError> {
+pub async fn remove(tx: &Tx, id: Uuid) -> Result<bool, StoreError> {
     let text = "DELETE FROM dead_letters WHERE id = $1";
-    execute(&**tx, text, [id.into()]).await?;
+    Ok(execute(&**tx, text, [id.into()]).await?.rows_affected() > 0)
+}
+
+/// Notes why a letter was refused the last time.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn refuse(tx: &Tx, id: Uuid, reason: &str) -> Result<(), StoreError> {
+    let text = "UPDATE dead_letters SET reason = $2 WHERE id = $1";
+    execute(&**tx, text, [id.into(), storable(reason).into()]).await?;
     Ok(())
 }
 
-/// Removes a letter, and notes that its event is done with; nothing where there is none.
+/// Removes a letter, and notes that its event is done with; says whether it was there.
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub async fn discard(tx: &Tx, letter: &Kept, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn discard(tx: &Tx, letter: &Kept, now: DateTime<Utc>) -> Result<bool, StoreError> {
     inbox::record(tx, &letter.consumer, &[letter.event_id], now).await?;
     remove(tx, letter.id).await
 }

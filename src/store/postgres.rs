@@ -18,12 +18,16 @@ use sea_orm::{DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::StoreError;
 use crate::config::Config;
 
 /// After how long without use a connection is asked whether it lives.
 const RESTED: Duration = Duration::from_millis(500);
+
+/// How long one more try takes, when it is asked why there is no connection.
+const ONE_TRY: Duration = Duration::from_secs(2);
 
 /// A pool.
 #[derive(Debug, Clone)]
@@ -99,14 +103,30 @@ async fn pool(
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await
-        .map_err(|error| StoreError::Busy(format!("cannot connect: {error}")))?;
+        .connect_with(options.clone())
+        .await;
+    let pool = match pool {
+        Ok(pool) => pool,
+        Err(error) => return Err(unreachable(&options, error).await),
+    };
     Ok(Postgres {
         pool,
         prepared: config.database.statements_max > 0,
         home: Handle::current(),
     })
+}
+
+/// Why there is no connection. A pool only says that it has waited long enough: what it waited for, one
+/// more try tells.
+async fn unreachable(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
+    let mut why = error.to_string();
+    if matches!(error, sqlx::Error::PoolTimedOut)
+        && let Ok(Err(error)) = timeout(ONE_TRY, PgConnection::connect_with(options)).await
+    {
+        why = error.to_string();
+    }
+    let (host, port) = (options.get_host(), options.get_port());
+    StoreError::Busy(format!("cannot connect to {host}:{port}: {why}"))
 }
 
 impl Postgres {

@@ -113,6 +113,17 @@ impl Schema {
         Ok(Self { db })
     }
 
+    /// Connects to one that is there.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be opened.
+    pub async fn open_existing(config: &Config) -> Result<Self, StoreError> {
+        if !config.is_server_database() {
+            sqlite::expect_existing(config)?;
+        }
+        Self::open(config).await
+    }
+
     /// All migrations of this binary, oldest first.
     ///
     /// # Errors

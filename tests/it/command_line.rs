@@ -211,3 +211,28 @@ fn every_command_of_the_examples_exists() {
         assert!(listed, "the help shows {word}, which is no command");
     }
 }
+
+#[test]
+fn whoever_only_looks_changes_no_schema() {
+    let here = folder();
+    let run = |args: &[&str]| run(here.path(), &[], args);
+    let nothing = refused(&run(&["migrate", "status"]), 2);
+    assert!(nothing.contains("there is no database"), "{nothing}");
+    assert!(!here.path().join("data").exists(), "nothing was made");
+    said(&run(&["migrate", "up"]));
+    said(&run(&["migrate", "down", "--yes"]));
+    for looks in [&["verify"][..], &["dlq", "list"]] {
+        let behind = refused(&run(looks), 2);
+        assert!(
+            behind.contains("run `wealth-companion migrate up`"),
+            "{behind}"
+        );
+    }
+    let status = run(&["migrate", "status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    assert!(String::from_utf8_lossy(&status.stdout).contains("1 pending"));
+    let down = said(&run(&["migrate", "down", "--steps", "99", "--yes"]));
+    assert!(down.starts_with("down  "), "{down}");
+    let again = said(&run(&["migrate", "down", "--yes"]));
+    assert_eq!(again, "there is nothing to take back\n");
+}

@@ -29,7 +29,7 @@ def direct_settings(stack):
     if "redis" in state:
         settings.update(REDIS_URL=state["redis"]["url"])
     if "kafka" in state:
-        settings.update(WEALTH__KAFKA__BROKERS=state["kafka"]["brokers"],
+        settings.update(WEALTH__BUS__KIND="kafka", WEALTH__KAFKA__BROKERS=state["kafka"]["brokers"],
                         # One node keeps one copy.
                         WEALTH__KAFKA__REPLICATION="1", WEALTH__KAFKA__MIN_INSYNC="1")
     four = read_json(stack.folder / "secrets.json") or {}

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::table::Table;
 use crate::cli::{as_json, on_runtime, print};
 use crate::config::Config;
-use crate::operator::lag;
+use crate::operator::lag::{self, Behind};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LagArgs {
@@ -25,7 +25,9 @@ pub(super) fn run(args: &LagArgs, config: &Config) -> anyhow::Result<ExitCode> {
         as_json(&lag)?;
     } else {
         let mut table = Table::new(["group", "topic", "partition", "at", "end", "lag"]);
-        for it in &lag.partitions {
+        let empty = |it: &&Behind| it.end == 0 && it.committed.is_none();
+        let empty_ones = lag.partitions.iter().filter(empty).count();
+        for it in lag.partitions.iter().filter(|it| !empty(it)) {
             table.row([
                 it.group.as_str().into(),
                 it.topic.as_str().into(),
@@ -35,8 +37,15 @@ pub(super) fn run(args: &LagArgs, config: &Config) -> anyhow::Result<ExitCode> {
                 it.lag.into(),
             ]);
         }
+        let empty_ones = match empty_ones {
+            0 => String::new(),
+            count => format!(" ({count} partitions never had any)"),
+        };
         let total = lag.total;
-        print(&format!("{}{total} events behind\n", table.to_text()))?;
+        print(&format!(
+            "{}{total} events behind{empty_ones}\n",
+            table.to_text()
+        ))?;
     }
     Ok(if args.max.is_some_and(|max| lag.total > max) {
         ExitCode::FAILURE

@@ -64,6 +64,13 @@ pub(super) fn run(args: &ReplayArgs, config: &Config) -> anyhow::Result<ExitCode
             "--rebuild is for the projector: alerts are written once, and cannot be counted anew"
         );
     }
+    let now = Clock::system().now();
+    if let (Some(from), Some(until)) = (args.from, args.until)
+        && let (Some(from), Some(until)) = (from.at(now), until.at(now))
+        && from >= until
+    {
+        bail!("--until is not after --from: nothing lies between them");
+    }
     let (users, replayed) = on_runtime(async {
         let store = open_store(config).await?;
         let replayer = Replayer::new(store, Clock::system(), Ids::system(), config);

@@ -67,8 +67,12 @@ async fn apply(planner: &Planner, plan: &Plan, yes: bool) -> anyhow::Result<Exit
     if steps == 0 {
         return Ok(code_of(plan));
     }
-    if !yes && !is_agreed(steps)? {
+    if !yes && !std::io::stdin().is_terminal() {
         print("nothing was done: add --yes to do it\n")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    if !yes && !is_agreed(steps)? {
+        print("nothing was done\n")?;
         return Ok(ExitCode::FAILURE);
     }
     for step in plan.steps() {
@@ -90,15 +94,13 @@ async fn apply(planner: &Planner, plan: &Plan, yes: bool) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks on a terminal; elsewhere nobody can answer.
 fn is_agreed(steps: usize) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
     eprint!("make or change {steps} topics? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        eprintln!();
+    }
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

@@ -123,7 +123,7 @@ async fn a_letter_is_listed_shown_and_redriven_once() {
     assert_eq!(differences(&chain).await, 0, "it is counted");
 
     // Once more, by whichever way: nothing.
-    let gone = run(&chain, &["dlq", "redrive", &id_text]).ended(1);
+    let gone = run(&chain, &["dlq", "redrive", &id_text]).ended(2);
     gone.refused("there is no dead letter").refused("dlq list");
     take(&chain, &entry).await;
     chain.settle().await;
@@ -242,10 +242,14 @@ async fn letters_that_only_the_topic_has_are_taken_in_once() {
     done.with("2 done, 1 refused again");
     let junk = chain.letters().await;
     assert_eq!(junk.len(), 1);
+    let reason = junk[0].reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("JSON"), "the newest reason: {reason}");
+    let id = junk[0].id.to_string();
     kafka
-        .run(&["dlq", "discard", &junk[0].id.to_string()])
+        .run(&["dlq", "discard", &id, &id])
         .await
-        .ended(0);
+        .ended(0)
+        .with("1 discarded");
     // The same again on the topic: done with, all of them.
     for entry in &log {
         kafka
@@ -287,7 +291,7 @@ async fn a_list_is_good_without_brokers() {
     kafka
         .run(&["dlq", "import"])
         .await
-        .ended(1)
+        .ended(2)
         .refused("kafka.brokers: nobody answers");
 }
 
@@ -296,11 +300,17 @@ fn what_cannot_be_meant_is_refused() {
     let folder = TempDir::new().expect("a folder");
     let run = |args: &[&str]| run_in(folder.path(), args);
     run(&["dlq", "list"])
-        .ended(1)
+        .ended(2)
         .refused("there is no database");
     run(&["dlq", "show", "7"])
         .ended(2)
         .refused("invalid value '7' for '<ID>'");
+    for typo in [
+        &["dlq", "list", "--topic", "nope"],
+        &["dlq", "list", "--consumer", "nope"],
+    ] {
+        run(typo).ended(2).refused("possible values: ");
+    }
     run(&["dlq", "redrive"]).ended(2).refused("--all");
     run(&["dlq", "discard"]).ended(2).refused("<ID>");
     let id = Uuid::from_u128(7).to_string();

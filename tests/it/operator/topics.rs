@@ -151,7 +151,7 @@ async fn what_cannot_be_done_is_said_with_the_key_to_set() {
         "--set",
         "kafka.timeout_ms=500",
     ];
-    let refused = kafka.run(&nobody).await.ended(1);
+    let refused = kafka.run(&nobody).await.ended(2);
     refused.refused("kafka.brokers: nobody answers at 127.0.0.1:1");
     let copies = [
         "events",
@@ -161,6 +161,6 @@ async fn what_cannot_be_done_is_said_with_the_key_to_set() {
         "--set",
         "kafka.replication=3",
     ];
-    let refused = kafka.run(&copies).await.ended(1);
+    let refused = kafka.run(&copies).await.ended(2);
     refused.refused("fewer brokers than kafka.replication asks for");
 }

@@ -169,7 +169,7 @@ async fn what_cannot_be_meant_is_refused_with_what_could_be() {
         .run(&["events", "tail", "--topic", "finance.transaction.undone"])
         .await;
     unknown
-        .ended(1)
+        .ended(2)
         .refused("there are finance.transaction.created");
     let moment = kafka.run(&["events", "tail", "--from", "yesterday"]).await;
     moment.ended(2).refused("-30m");
@@ -179,7 +179,7 @@ async fn what_cannot_be_meant_is_refused_with_what_could_be() {
     for command in ["tail", "lag"] {
         let missing = kafka.run(&["events", command]).await;
         missing
-            .ended(1)
+            .ended(2)
             .refused("`events topics apply` makes what is missing");
     }
 }
