@@ -11,9 +11,8 @@ use super::table::Table;
 use super::{Progress, as_json, on_runtime, open_store, print};
 use crate::clock::{Clock, Ids};
 use crate::config::{BusKind, Config};
-use crate::events::EventType;
 use crate::operator::HearingRole;
-use crate::operator::letters::{Letters, Listed, Redriven};
+use crate::operator::letters::{self, Letters, Listed, Redriven};
 use crate::store::dead_letters::Which;
 
 #[derive(Debug, Subcommand)]
@@ -79,17 +78,11 @@ pub(super) enum DlqCommand {
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
     /// Of this topic only: that of the events, without the prefix
-    #[arg(long, value_name = "TOPIC", value_parser = heard_topics())]
+    #[arg(long, value_name = "TOPIC", value_parser = letters::topics())]
     topic: Option<String>,
     /// Of this consumer only
     #[arg(long, value_name = "NAME", value_parser = HearingRole::ALL.map(HearingRole::name))]
     consumer: Option<String>,
-}
-
-/// The topics that somebody hears, and so may refuse something of.
-fn heard_topics() -> Vec<&'static str> {
-    let heard = EventType::ALL.iter().filter(|it| it.is_heard());
-    heard.map(|it| it.as_str()).collect()
 }
 
 impl WhichArgs {

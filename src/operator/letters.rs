@@ -32,6 +32,13 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Why a letter is one that came from its topic without a reason.
 const NO_REASON: &str = "no reason came with it: it stands on the topic of dead letters alone";
 
+/// The topics that letters are of: those that somebody hears, without prefix.
+#[must_use]
+pub fn topics() -> Vec<&'static str> {
+    let heard = EventType::ALL.iter().filter(|it| it.is_heard());
+    heard.map(|it| it.as_str()).collect()
+}
+
 /// A letter, as it is listed: nothing of what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {

@@ -113,7 +113,7 @@ pub async fn by_email(
 
 /// Holds the user until the unit of work ends: of those who change what they have read of the user's
 /// settings or of a booking, and consumers with events of theirs, one works at a time. New bookings are not held up: they hold their wallet
-/// alone ([`super::wallets::hold_all`] waits for those). SQLite has one writer anyway. Says whether
+/// alone. SQLite has one writer anyway. Says whether
 /// there is such a user.
 ///
 /// # Errors
