@@ -15,11 +15,12 @@ test_parts = postgres,pgbouncer,redis,kafka,daprd
 own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: schema::
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
+release    = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-companion)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-projector bench-chain docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-quick bench-projector bench-chain docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -100,11 +101,14 @@ build: ## Build the binary
 	@sh .ci/need cargo cc
 	$(CARGO) build --locked --profile $(PROFILE)
 
-bench: ## Measure the API under load beside the raw disk (needs wrk; ARGS="--seconds 10 --json")
+bench: ## Measure the API under load beside the raw database (ARGS="--bookings 1000 --json"; docs/performance.md)
 	@sh .ci/need cargo cc python3
-	@command -v wrk >/dev/null || { echo "missing: wrk (apt-get install wrk)" >&2; exit 1; }
-	$(CARGO) build --locked --release
-	python3 tools/bench.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
+	@python3 tools/stack.py start --only postgres
+	$(CARGO) build --locked --release --bins --bench load
+	python3 tools/bench.py --binary "$(release)/wealth-companion" --load "$$(ls -t $(release)/deps/load-* | grep -v '\.d$$' | head -1)" $(ARGS)
+
+bench-quick: ## The same in a few minutes, with short histories
+	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --seconds 5 $(ARGS)"
 
 bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL, without TLS and with it
 	@sh .ci/need cargo cc python3
@@ -114,9 +118,8 @@ bench-projector: ## Measure how many bookings the projector handles on PostgreSQ
 bench-chain: ## Measure from a booking to its alert on each bus, beside the hops alone (needs `make stack`; ARGS="--bus dapr --json")
 	@sh .ci/need cargo cc python3
 	@python3 tools/stack.py start --only $(test_parts)
-	$(CARGO) build --locked --release
-	$(CARGO) bench --locked --bench hops --no-run
-	python3 tools/bench_chain.py --binary "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/wealth-companion" $(ARGS)
+	$(CARGO) build --locked --release --bins --bench hops
+	python3 tools/bench_chain.py --binary "$(release)/wealth-companion" --hops "$$(ls -t $(release)/deps/hops-* | grep -v '\.d$$' | head -1)" $(ARGS)
 
 docs-run: build ## Run every command of the documentation, beside a server and beside the roles on the stack
 	@sh .ci/need python3

@@ -73,6 +73,7 @@ pub use tx::Tx;
 pub(crate) use tx::caught;
 
 use crate::config::{BusKind, Config};
+use at_once::combiner::Combiner;
 use postgres::Postgres;
 use signals::Signal;
 use sqlite::writer::Writer;
@@ -99,6 +100,8 @@ enum Writes {
     /// A pool: units run side by side.
     Postgres {
         pool: Postgres,
+        /// Writes bookings together.
+        combiner: Combiner,
         /// Whether events go to a bus outside of the database.
         relayed: bool,
     },
@@ -137,10 +140,16 @@ impl Store {
     async fn on_server(config: &Config) -> Result<Self, StoreError> {
         let (reads, pool) = postgres::open(config).await?;
         let relayed = config.bus.kind != BusKind::Embedded;
+        let signals = Arc::new(Signals::default());
+        let combiner = Combiner::new(pool.clone(), relayed, Arc::clone(&signals));
         Ok(Self {
             reads: Connection::Postgres(reads),
-            writes: Writes::Postgres { pool, relayed },
-            signals: Arc::new(Signals::default()),
+            writes: Writes::Postgres {
+                pool,
+                combiner,
+                relayed,
+            },
+            signals,
             known: at_once::Known::new(),
         })
     }
@@ -187,7 +196,7 @@ impl Store {
     {
         match &self.writes {
             Writes::Sqlite(writer) => writer.write(unit).await,
-            Writes::Postgres { pool, relayed } => {
+            Writes::Postgres { pool, relayed, .. } => {
                 tx::write_alone(pool, &self.signals, *relayed, unit).await
             }
         }

@@ -175,7 +175,7 @@ where
             .clone()
             .map(|request| answer.around_position(request))
             .transpose()?;
-        if let Some(position) = at_once::book(&api.store, &booking, kept.as_ref()).await? {
+        if let Some(position) = at_once::book(&api.store, &booking, kept).await? {
             answer.position = position.to_string();
             return Ok(respond(answer, false));
         }

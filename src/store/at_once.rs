@@ -1,23 +1,28 @@
-//! A booking in one statement, and so in one round trip: on PostgreSQL, where the way to the server
-//! costs more than the work.
+//! A booking in one statement, and so in one round trip and one commit: on PostgreSQL, where the way
+//! to the server and the flush of a commit cost more than the work. Bookings that come at the same time
+//! share a statement: the combiner writes them.
 //!
 //! What the statement needs to know beforehand is the wallet's currency, which never changes, and the
 //! category's name, which it checks. Whatever is unusual (a wallet that is gone, a name that has
-//! changed, a key that was used) makes it write nothing, and the booking takes the way with several
+//! changed, a key that was used) makes it pass over the booking, which then takes the way with several
 //! statements, [`transactions::book`], which can say what is wrong.
 
+/// Writes together what comes at the same time.
+pub(super) mod combiner;
+/// The statement.
+mod statement;
+
 use moka::sync::Cache;
-use sea_orm::Value;
 use uuid::Uuid;
 
 use super::event_log::LogPosition;
 use super::idempotency::KeyedRequest;
-use super::sql::{list, one};
+use super::sql::one;
 use super::transactions::{self, Act, Draft, Transaction};
-use super::{Conflict, Signal, Store, StoreError, Writes, outbox};
+use super::{Conflict, Store, StoreError, Writes};
 use crate::domain::money::Currency;
 use crate::events::EventType;
-use crate::telemetry::metrics::names;
+use statement::Row;
 
 /// What a booking says.
 const CREATED: EventType = EventType::TransactionCreated;
@@ -134,86 +139,21 @@ async fn look_up(
 pub async fn book(
     store: &Store,
     prepared: &Prepared,
-    kept: Option<&KeptAnswer>,
+    kept: Option<KeptAnswer>,
 ) -> Result<Option<LogPosition>, StoreError> {
-    let Writes::Postgres { pool, relayed } = &store.writes else {
+    let Writes::Postgres { combiner, .. } = &store.writes else {
         return Ok(None);
     };
-    let (text, values) = statement(prepared, kept, *relayed)?;
-    let db = super::Connection::Postgres(pool.clone());
-    let row = match one(&db, text, values).await.map_err(StoreError::from) {
+    let place = match combiner.book(Row::of(prepared, kept)?).await {
         // Another replica is just answering this request: what it says is found on the other way.
         Err(StoreError::Conflict(Conflict::KeyTaken)) => None,
-        row => row?,
+        place => place?,
     };
-    let Some(row) = row else {
-        let transaction = &prepared.transaction;
-        if let Some(id) = transaction.category_id {
-            store
-                .known
-                .categories
-                .invalidate(&(prepared.act.user_id, id));
-        }
-        return Ok(None);
-    };
-    metrics::counter!(names::LOG_EVENTS_APPENDED_TOTAL, "type" => CREATED.as_str()).increment(1);
-    store.signals.send(Signal::Logged as u8);
-    Ok(Some(LogPosition::of(&row, 0)?))
-}
-
-fn statement(
-    prepared: &Prepared,
-    kept: Option<&KeptAnswer>,
-    relayed: bool,
-) -> Result<(String, Vec<Value>), StoreError> {
-    let Prepared {
-        transaction,
-        act,
-        category,
-    } = prepared;
-    let created = transactions::created(act, transaction, category.clone());
-    let event = act.event(transaction.id, created);
-    let row = transactions::row_of(act.user_id, transaction);
-    let columns = transactions::COLUMNS;
-    let places = list(row.len(), 1);
-    let mut values: Vec<Value> = row.into();
-    values.extend([
-        transaction.signed_minor().into(),
-        category.clone().into(),
-        event.id.into(),
-        CREATED.as_str().into(),
-        event.to_json().map_err(StoreError::defect)?.into(),
-    ]);
-    let unused_key = match kept {
-        Some(_) => {
-            " AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $2 AND key = $20)"
-        }
-        None => "",
-    };
-    let mut text = format!(
-        "WITH wallet AS (UPDATE wallets SET balance_minor = balance_minor + $15 \
-         WHERE id = $3 AND user_id = $2 AND currency = $6 AND ($8 IS NULL OR EXISTS ( \
-         SELECT 1 FROM categories WHERE id = $8 AND user_id = $2 AND name = $16)){unused_key} RETURNING id), \
-         booking AS (INSERT INTO transactions ({columns}) SELECT {places} FROM wallet RETURNING id), \
-         said AS (INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
-         SELECT $17, $18, $2, $19, $13 FROM booking RETURNING xid, position)"
-    );
-    if relayed {
-        text.push_str(outbox::SENT);
+    if place.is_none()
+        && let Some(id) = prepared.transaction.category_id
+    {
+        let category = (prepared.act.user_id, id);
+        store.known.categories.invalidate(&category);
     }
-    if let Some(kept) = kept {
-        values.extend([
-            kept.request.key.clone().into(),
-            kept.request.request_hash.to_vec().into(),
-            kept.head.clone().into(),
-            kept.tail.clone().into(),
-        ]);
-        // As a position is written, see `LogPosition`.
-        text.push_str(
-            ", kept AS (INSERT INTO idempotency_keys (user_id, key, request_hash, answer, created_at) \
-             SELECT $2, $20, $21, convert_to($22 || xid || '-' || position || $23, 'UTF8'), $13 FROM said)",
-        );
-    }
-    text.push_str(" SELECT xid, position FROM said");
-    Ok((text, values))
+    Ok(place)
 }

@@ -122,6 +122,7 @@ fn encoded(value: &Value) -> Result<(&'static str, usize), DbErr> {
         Value::Uuid(Some(_)) => ("uuid", 16),
         Value::ChronoDate(Some(_)) => ("date", 4),
         Value::ChronoDateTimeUtc(Some(_)) => ("timestamptz", 8),
+        Value::Bytes(Some(bytes)) => ("bytea", bytes.len()),
         other => {
             let of = other.array_type();
             return Err(DbErr::Type(format!("many rows cannot have this {of:?}")));

@@ -308,7 +308,7 @@ pub async fn amend(
         let minor = after.signed_minor() - before.signed_minor();
         wallets::move_balance(tx, act.user_id, after.wallet_id, minor).await?;
     } else {
-        // The user is held, so nobody else holds two wallets: no order is needed.
+        // In the order of their ids, whichever comes first here: see `wallets::hold_for_move`.
         let (from, to) = (before.signed_minor(), after.signed_minor());
         wallets::move_balance(tx, act.user_id, before.wallet_id, -from).await?;
         wallets::move_balance(tx, act.user_id, after.wallet_id, to).await?;
@@ -337,7 +337,7 @@ async fn amended(
     let mut after = before.clone();
     let mut currency = before.amount.currency();
     if let Some(wallet_id) = amendment.wallet_id {
-        currency = wallets::hold_for_booking(tx, user_id, wallet_id).await?;
+        currency = wallets::hold_for_move(tx, user_id, before.wallet_id, wallet_id).await?;
         after.wallet_id = wallet_id;
     }
     match amendment.amount {

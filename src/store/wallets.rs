@@ -227,6 +227,20 @@ pub(super) async fn hold_all(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Holds two wallets of the user for a booking that moves, in the order of their ids, as everybody does
+/// who holds more than one; gives the currency of the second.
+pub(super) async fn hold_for_move(
+    tx: &Tx,
+    user_id: Uuid,
+    from: Uuid,
+    to: Uuid,
+) -> Result<Currency, StoreError> {
+    if from < to {
+        hold_one(tx, user_id, from).await?;
+    }
+    hold_for_booking(tx, user_id, to).await
+}
+
 /// Holds the user's wallet for a booking, before anything else of it is written; gives its currency.
 pub(super) async fn hold_for_booking(
     tx: &Tx,
