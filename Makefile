@@ -108,7 +108,7 @@ bench: ## Measure the API under load beside the raw database (ARGS="--bookings 1
 	python3 tools/bench.py --binary "$(release)/wealth-companion" --load "$$(ls -t $(release)/deps/load-* | grep -v '\.d$$' | head -1)" $(ARGS)
 
 bench-quick: ## The same in a few minutes, with short histories
-	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --seconds 5 $(ARGS)"
+	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --seconds 4 --check benches/expected.json $(ARGS)"
 
 bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL, without TLS and with it
 	@sh .ci/need cargo cc python3

@@ -89,6 +89,8 @@ const NO_BUDGET: uuid::Uuid = uuid::Uuid::nil();
 pub struct Store {
     reads: Connection,
     writes: Writes,
+    /// Writes bookings together.
+    combiner: Combiner,
     signals: Arc<Signals>,
     known: at_once::Known,
 }
@@ -100,8 +102,6 @@ enum Writes {
     /// A pool: units run side by side.
     Postgres {
         pool: Postgres,
-        /// Writes bookings together.
-        combiner: Combiner,
         /// Whether events go to a bus outside of the database.
         relayed: bool,
     },
@@ -141,14 +141,11 @@ impl Store {
         let (reads, pool) = postgres::open(config).await?;
         let relayed = config.bus.kind != BusKind::Embedded;
         let signals = Arc::new(Signals::default());
-        let combiner = Combiner::new(pool.clone(), relayed, Arc::clone(&signals));
+        let combiner = Combiner::on_server(pool.clone(), relayed, Arc::clone(&signals));
         Ok(Self {
             reads: Connection::Postgres(reads),
-            writes: Writes::Postgres {
-                pool,
-                combiner,
-                relayed,
-            },
+            writes: Writes::Postgres { pool, relayed },
+            combiner,
             signals,
             known: at_once::Known::new(),
         })
@@ -163,6 +160,7 @@ impl Store {
         let (writer, task) = Writer::start(writes, Arc::clone(&signals), &config.database);
         let store = Self {
             reads: Connection::Sqlite(reads),
+            combiner: Combiner::embedded(writer.clone()),
             writes: Writes::Sqlite(writer),
             signals,
             known: at_once::Known::new(),
@@ -196,7 +194,7 @@ impl Store {
     {
         match &self.writes {
             Writes::Sqlite(writer) => writer.write(unit).await,
-            Writes::Postgres { pool, relayed, .. } => {
+            Writes::Postgres { pool, relayed } => {
                 tx::write_alone(pool, &self.signals, *relayed, unit).await
             }
         }

@@ -43,6 +43,7 @@ def main():
     parser.add_argument("--bookings", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="lengths of the history")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--check", type=pathlib.Path, metavar="FILE", help="fail when a ratio of this file fell by a third")
     args = parser.parse_args()
     args.binary, args.load = args.binary.resolve(), args.load.resolve()
     rows = []
@@ -54,6 +55,28 @@ def main():
         json.dump(rows, sys.stdout, indent=2)
     else:
         show(rows)
+    return check(json.loads(args.check.read_text()), ratios(rows)) if args.check else 0
+
+
+def ratios(rows):
+    """What does not depend on the machine: bookings beside the baseline, and what a long history costs a read."""
+    found = {}
+    for database in sorted({row["database"] for row in rows}):
+        ours = [row for row in rows if row["database"] == database]
+        shortest, longest = (pick(row["bookings"] for row in ours) for pick in (min, max))
+        found[f"{database}: bookings beside the baseline"] = min(row["ratio"] for row in ours if "ratio" in row)
+        for work in sorted({row["work"] for row in ours if row["work"].endswith("/s")}):
+            p50 = {row["bookings"]: row["p50_ms"] for row in ours if row["work"] == work}
+            found[f"{database}: {work}, the shortest history beside the longest"] = p50[shortest] / p50[longest]
+    return found
+
+
+def check(expected, found):
+    fallen = [f"{name}: {found[name]:.2f}, expected {value:.2f}" for name, value in expected.items()
+              if name in found and found[name] < value * 2 / 3]
+    for line in fallen:
+        print(f"bench: fell by more than a third: {line}", file=sys.stderr)
+    return 1 if fallen else 0
 
 
 def say(args, text):
@@ -71,11 +94,13 @@ def show(rows):
         cells = ("" if row.get(key) is None else format(row[key], how) for key, _, how, _ in columns)
         print("".join(f"{cell:>{width}}" for cell, (_, _, _, width) in zip(cells, columns)))
     print("baseline:", "; ".join(sorted({f"{row['database']}: {row['baseline_is']}" for row in rows if "baseline_is" in row})))
+    for name, ratio in ratios(rows).items():
+        print(f"{name}: {ratio:.2f}")
     print("CPU s/1000: of the server and its database, a thousand requests; flushes: waits for the disk, a booking")
 
 
 def measure(args, name, bookings):
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
+    with tempfile.TemporaryDirectory(dir=args.binary.parent) as folder:
         folder = pathlib.Path(folder)
         if name == "postgres":
             # The server of the stack runs as somebody else, and reads nothing here.
@@ -173,4 +198,4 @@ def stack_url():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
-//! A booking in one statement, and so in one round trip and one commit: on PostgreSQL, where the way
-//! to the server and the flush of a commit cost more than the work. Bookings that come at the same time
-//! share a statement: the combiner writes them.
+//! Bookings the short way: on PostgreSQL in one statement, and so in one round trip, since the way to the
+//! server and the flush of a commit cost more than the work; on SQLite in a few. Those that come at the
+//! same time share it: the combiner writes them.
 //!
 //! What the statement needs to know beforehand is the wallet's currency, which never changes, and the
 //! category's name, which it checks. Whatever is unusual (a wallet that is gone, a name that has
@@ -19,7 +19,7 @@ use super::event_log::LogPosition;
 use super::idempotency::KeyedRequest;
 use super::sql::one;
 use super::transactions::{self, Act, Draft, Transaction};
-use super::{Conflict, Store, StoreError, Writes};
+use super::{Conflict, Store, StoreError};
 use crate::domain::money::Currency;
 use crate::events::EventType;
 use statement::Row;
@@ -76,9 +76,6 @@ pub async fn prepare(
     id: Uuid,
     draft: &Draft,
 ) -> Result<Option<Prepared>, StoreError> {
-    if !matches!(store.writes, Writes::Postgres { .. }) {
-        return Ok(None);
-    }
     let Some((currency, category)) = look_up(store, act.user_id, draft).await? else {
         return Ok(None);
     };
@@ -141,10 +138,7 @@ pub async fn book(
     prepared: &Prepared,
     kept: Option<KeptAnswer>,
 ) -> Result<Option<LogPosition>, StoreError> {
-    let Writes::Postgres { combiner, .. } = &store.writes else {
-        return Ok(None);
-    };
-    let place = match combiner.book(Row::of(prepared, kept)?).await {
+    let place = match store.combiner.book(Row::of(prepared, kept)?).await {
         // Another replica is just answering this request: what it says is found on the other way.
         Err(StoreError::Conflict(Conflict::KeyTaken)) => None,
         place => place?,

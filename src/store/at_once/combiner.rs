@@ -1,24 +1,31 @@
 //! Bookings on their way into the database.
 //!
-//! A booking that comes while others are being written waits for them, and is then written together
-//! with all that have come meanwhile. When nothing is being written nobody waits, and a batch is of one.
+//! When nothing is being written, a booking is written at once. Those that come meanwhile wait, and are
+//! then written together: as soon as the others are through, or as soon as there are enough of them for a
+//! batch beside the others. So the busier it is, the less each costs.
+//!
 //! Each booking has a verdict of its own: when the database refuses a batch, its bookings are written
 //! one by one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::CREATED;
-use super::statement::{self, Row};
+use super::statement::{self, Places, Row};
 use crate::store::event_log::LogPosition;
 use crate::store::postgres::Postgres;
-use crate::store::{Connection, Signal, Signals, StoreError};
+use crate::store::sqlite::writer::Writer;
+use crate::store::{Connection, Signal, Signals, StoreError, caught};
 use crate::telemetry::metrics::names;
 
-/// Batches that are written side by side: while one waits for its flush, the next is worked on.
-const LANES: usize = 2;
+/// Batches that a server's database writes side by side: while some wait for their flush, others are
+/// worked on. An embedded one has one writer.
+const LANES: usize = 4;
+/// As many must wait for a batch beside the others.
+const WORTH_A_LANE: usize = 8;
 /// Bookings of a batch at the most.
 const BATCH_MAX: usize = 64;
 /// Bytes of the texts of a batch at the most, but for a batch of one: with the other columns they stay
@@ -28,15 +35,30 @@ const BATCH_BYTES_MAX: usize = 9_000;
 /// Writes bookings together.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Combiner {
-    pool: Postgres,
-    relayed: bool,
-    signals: Arc<Signals>,
-    waiting: Arc<Mutex<VecDeque<Waiting>>>,
-    lanes: Arc<Semaphore>,
+    database: Database,
+    queue: Arc<Mutex<Queue>>,
+    /// Batches are written here: who waits for one may be gone before it is through.
+    home: Handle,
 }
 
-/// A booking's place in the log; none when it was passed over.
-type Verdict = Result<Option<LogPosition>, StoreError>;
+/// Where they are written.
+#[derive(Debug, Clone)]
+enum Database {
+    Server {
+        pool: Postgres,
+        relayed: bool,
+        signals: Arc<Signals>,
+    },
+    Embedded(Writer),
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Batches that are being written.
+    lanes: usize,
+    lanes_max: usize,
+}
 
 /// A booking, and who waits for its verdict.
 #[derive(Debug)]
@@ -45,100 +67,141 @@ struct Waiting {
     verdict: oneshot::Sender<Verdict>,
 }
 
+/// A booking's place in the log; none when it was passed over.
+type Verdict = Result<Option<LogPosition>, StoreError>;
+
+impl Queue {
+    /// The batch that is to be written beside those that are, in the order in which they came; none yet.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let enough = if self.lanes == 0 { 1 } else { WORTH_A_LANE };
+        if self.waiting.len() < enough || self.lanes == self.lanes_max {
+            return None;
+        }
+        self.lanes += 1;
+        let mut bytes = 0;
+        let fits = |it: &&Waiting| {
+            bytes += it.row.text_bytes();
+            bytes <= BATCH_BYTES_MAX
+        };
+        let all = self.waiting.iter().take(BATCH_MAX);
+        let count = all.take_while(fits).count().max(1);
+        Some(self.waiting.drain(..count).collect())
+    }
+}
+
 impl Combiner {
-    pub(in crate::store) fn new(pool: Postgres, relayed: bool, signals: Arc<Signals>) -> Self {
-        Self {
+    /// Into a server's database, from this runtime.
+    pub(in crate::store) fn on_server(
+        pool: Postgres,
+        relayed: bool,
+        signals: Arc<Signals>,
+    ) -> Self {
+        let database = Database::Server {
             pool,
             relayed,
             signals,
-            waiting: Arc::default(),
-            lanes: Arc::new(Semaphore::new(LANES)),
+        };
+        Self::new(database, LANES)
+    }
+
+    /// Into an embedded database, from this runtime.
+    pub(in crate::store) fn embedded(writer: Writer) -> Self {
+        Self::new(Database::Embedded(writer), 1)
+    }
+
+    fn new(database: Database, lanes_max: usize) -> Self {
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            lanes: 0,
+            lanes_max,
+        };
+        Self {
+            database,
+            queue: Arc::new(Mutex::new(queue)),
+            home: Handle::current(),
         }
     }
 
     /// Writes it, with whatever waits beside it.
     pub(super) async fn book(&self, row: Row) -> Verdict {
-        let (verdict, mut told) = oneshot::channel();
-        self.waiting().push_back(Waiting { row, verdict });
-        tokio::select! {
-            biased;
-            told = &mut told => return told.unwrap_or_else(|_| Err(given_up())),
-            lane = Arc::clone(&self.lanes).acquire_owned() => {
-                // Whoever gets a lane writes for all, and to the end, even when its own client is gone.
-                let combiner = self.clone();
-                tokio::spawn(async move {
-                    combiner.write_next().await;
-                    drop(lane);
-                });
-            }
+        let (verdict, told) = oneshot::channel();
+        let next = {
+            let mut queue = self.queue();
+            queue.waiting.push_back(Waiting { row, verdict });
+            queue.next()
+        };
+        if let Some(batch) = next {
+            self.home.spawn(self.clone().write_from(batch));
         }
-        told.await.unwrap_or_else(|_| Err(given_up()))
+        let given_up = |_| Err(StoreError::Busy("the process stops".to_owned()));
+        told.await.unwrap_or_else(given_up)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn write_next(&self) {
-        let batch = next(&mut self.waiting());
-        let (rows, waiting): (Vec<Row>, Vec<_>) =
-            batch.into_iter().map(|it| (it.row, it.verdict)).unzip();
-        for (told, waiting) in self.write(rows).await.into_iter().zip(waiting) {
-            // Whoever stopped waiting does not hear of it: the booking stands all the same.
-            let _ = waiting.send(told);
+    /// Writes this batch, and then what has come meanwhile.
+    async fn write_from(self, mut batch: Vec<Waiting>) {
+        loop {
+            let (rows, waiting): (Vec<Row>, Vec<_>) =
+                batch.into_iter().map(|it| (it.row, it.verdict)).unzip();
+            for (told, waiting) in self.write(rows).await.into_iter().zip(waiting) {
+                // Whoever stopped waiting does not hear of it: the booking stands all the same.
+                let _ = waiting.send(told);
+            }
+            let mut queue = self.queue();
+            queue.lanes -= 1;
+            match queue.next() {
+                Some(next) => batch = next,
+                None => return,
+            }
         }
     }
 
     /// Gives a verdict for each, in order.
     async fn write(&self, rows: Vec<Row>) -> Vec<Verdict> {
-        let together = self.run(&rows).await;
-        match together {
-            Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
+        let rows: Arc<[Row]> = rows.into();
+        match self.run(Arc::clone(&rows)).await {
+            Ok(places) => rows.iter().map(|row| Ok(row.place_in(&places))).collect(),
             Err(error) if rows.len() < 2 || matches!(error, StoreError::Busy(_)) => {
                 rows.iter().map(|_| Err(error.clone())).collect()
             }
             // One of them is at fault: alone each is told its own.
             Err(_) => {
                 let mut verdicts = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let alone = self.run(&[row]).await;
-                    verdicts.push(alone.map(|verdicts| verdicts.into_iter().next().flatten()));
+                for row in rows.iter() {
+                    let alone = self.run([row.clone()].into()).await;
+                    verdicts.push(alone.map(|places| row.place_in(&places)));
                 }
                 verdicts
             }
         }
     }
 
-    async fn run(&self, rows: &[Row]) -> Result<Vec<Option<LogPosition>>, StoreError> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let db = Connection::Postgres(self.pool.clone());
-        let places = statement::run(&db, rows, self.relayed).await?;
-        if !places.is_empty() {
-            let written = metrics::counter!(
-                names::LOG_EVENTS_APPENDED_TOTAL, "type" => CREATED.as_str()
-            );
-            written.increment(places.len() as u64);
-            self.signals.send(Signal::Logged as u8);
-        }
-        let place = |row: &Row| places.get(&row.event_id).copied();
-        Ok(rows.iter().map(place).collect())
+    async fn run(&self, rows: Arc<[Row]>) -> Result<Places, StoreError> {
+        let places = match &self.database {
+            Database::Embedded(writer) => {
+                let unit = |tx| async move { statement::embedded(&tx, &rows).await };
+                writer.write(unit).await?
+            }
+            Database::Server {
+                pool,
+                relayed,
+                signals,
+            } => {
+                let db = Connection::Postgres(pool.clone());
+                let places = caught(statement::on_server(&db, &rows, *relayed)).await?;
+                if !places.is_empty() {
+                    signals.send(Signal::Logged as u8);
+                }
+                places
+            }
+        };
+        let written = metrics::counter!(
+            names::LOG_EVENTS_APPENDED_TOTAL, "type" => CREATED.as_str()
+        );
+        written.increment(places.len() as u64);
+        Ok(places)
     }
-}
-
-/// The next batch, in the order in which they came.
-fn next(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut bytes = 0;
-    let fits = |it: &&Waiting| {
-        bytes += it.row.text_bytes();
-        bytes <= BATCH_BYTES_MAX
-    };
-    let count = waiting.iter().take(BATCH_MAX).take_while(fits).count();
-    let count = count.max(1).min(waiting.len());
-    waiting.drain(..count).collect()
-}
-
-fn given_up() -> StoreError {
-    StoreError::Busy("the process stops, and wrote no more bookings".to_owned())
 }

@@ -1,15 +1,16 @@
-//! Many bookings in one statement.
+//! Many bookings in one statement; on SQLite, where nothing but the number of statements counts and a
+//! statement cannot write to several tables, in four or five.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
 
 use super::{CREATED, KeptAnswer, Prepared};
 use crate::store::event_log::LogPosition;
 use crate::store::given::Given;
 use crate::store::transactions;
-use crate::store::{NO_CATEGORY, StoreError, outbox};
+use crate::store::{NO_CATEGORY, Signal, StoreError, Tx, outbox};
 
 /// What is given of a booking. Nothing may be null: no category is the nil uuid, no text is empty, and no
 /// key either.
@@ -36,11 +37,14 @@ const COLUMNS: [&str; 20] = [
     "tail",
 ];
 
+/// Places in the log, by the event's id.
+pub(super) type Places = HashMap<Uuid, LogPosition>;
+
 /// A booking as the statement takes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Row {
-    /// By which its place in the log is found.
-    pub(super) event_id: Uuid,
+    event_id: Uuid,
+    has_key: bool,
     values: [Value; 20],
 }
 
@@ -54,6 +58,7 @@ impl Row {
         let created = transactions::created(act, transaction, category.clone());
         let event = act.event(transaction.id, created);
         let text = |text: &Option<String>| text.clone().unwrap_or_default().into();
+        let has_key = kept.is_some();
         let [key, request_hash, head, tail] = match kept {
             Some(kept) => [
                 kept.request.key.into(),
@@ -65,6 +70,7 @@ impl Row {
         };
         Ok(Self {
             event_id: event.id,
+            has_key,
             values: [
                 transaction.id.into(),
                 act.user_id.into(),
@@ -90,6 +96,11 @@ impl Row {
         })
     }
 
+    /// Its place among those of its batch; none when it was passed over.
+    pub(super) fn place_in(&self, places: &Places) -> Option<LogPosition> {
+        places.get(&self.event_id).copied()
+    }
+
     /// How long its texts are.
     pub(super) fn text_bytes(&self) -> usize {
         let text = |value: &Value| match value {
@@ -100,36 +111,46 @@ impl Row {
     }
 }
 
+/// Which of the given bookings are as usual: the wallet and the category are as they were known, and the
+/// key was not used. Follows what is called `wallet` for each.
+const AS_USUAL: &str = "wallet.id = given.wallet_id AND wallet.user_id = given.user_id \
+     AND wallet.currency = given.currency \
+     AND (given.category_id = $1 OR EXISTS (SELECT 1 FROM categories c \
+       WHERE c.id = given.category_id AND c.user_id = given.user_id AND c.name = given.category)) \
+     AND (given.key = '' OR NOT EXISTS (SELECT 1 FROM idempotency_keys k \
+       WHERE k.user_id = given.user_id AND k.key = given.key))";
+
+/// A booking's row, as `transactions::COLUMNS` says.
+const BOOKED: &str = "id, user_id, wallet_id, type, amount_minor, currency, date, NULLIF(category_id, $1), \
+     NULLIF(description, ''), NULLIF(payee, ''), NULLIF(notes, ''), 1, at, at";
+
+/// Moves the balances of the wallets of what is called so.
+fn moved(of: &str) -> String {
+    format!(
+        "UPDATE wallets SET balance_minor = balance_minor + sums.minor FROM (SELECT wallet_id, \
+         CAST(SUM(signed_minor) AS BIGINT) AS minor FROM {of} GROUP BY wallet_id) AS sums \
+         WHERE wallets.id = sums.wallet_id"
+    )
+}
+
 /// Writes bookings; gives the places in the log of those that it did not pass over.
 ///
 /// Wallets are held first, in the order of their ids, as by everybody who holds more than one.
-pub(super) async fn run(
+pub(super) async fn on_server(
     db: &impl ConnectionTrait,
     rows: &[Row],
     relayed: bool,
-) -> Result<HashMap<Uuid, LogPosition>, StoreError> {
-    let columns = transactions::COLUMNS;
+) -> Result<Places, StoreError> {
+    let (columns, moved) = (transactions::COLUMNS, moved("fit"));
     let sent = if relayed { outbox::SENT } else { "" };
     // The answer's position is written as by `LogPosition`.
     let text = format!(
         ", held AS MATERIALIZED ( \
            SELECT id, user_id, currency FROM wallets WHERE id IN (SELECT wallet_id FROM given) \
            ORDER BY id FOR NO KEY UPDATE), \
-         fit AS MATERIALIZED ( \
-           SELECT given.* FROM given JOIN held ON held.id = given.wallet_id \
-             AND held.user_id = given.user_id AND held.currency = given.currency \
-           WHERE (given.category_id = $1 OR EXISTS (SELECT 1 FROM categories c \
-             WHERE c.id = given.category_id AND c.user_id = given.user_id AND c.name = given.category)) \
-           AND (given.key = '' OR NOT EXISTS (SELECT 1 FROM idempotency_keys k \
-             WHERE k.user_id = given.user_id AND k.key = given.key))), \
-         moved AS ( \
-           UPDATE wallets SET balance_minor = balance_minor + sums.minor \
-           FROM (SELECT wallet_id, SUM(signed_minor)::bigint AS minor FROM fit GROUP BY wallet_id) sums \
-           WHERE wallets.id = sums.wallet_id), \
-         booked AS ( \
-           INSERT INTO transactions ({columns}) \
-           SELECT id, user_id, wallet_id, type, amount_minor, currency, date, NULLIF(category_id, $1), \
-             NULLIF(description, ''), NULLIF(payee, ''), NULLIF(notes, ''), 1, at, at FROM fit), \
+         fit AS MATERIALIZED (SELECT given.* FROM given JOIN held wallet ON {AS_USUAL}), \
+         moved AS ({moved}), \
+         booked AS (INSERT INTO transactions ({columns}) SELECT {BOOKED} FROM fit), \
          said AS ( \
            INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
            SELECT event_id, $2, user_id, envelope, at FROM fit RETURNING xid, position, event_id){sent}, \
@@ -142,8 +163,46 @@ pub(super) async fn run(
     );
     let given = Given::new(COLUMNS, rows.iter().map(|row| row.values.clone()));
     let values = [NO_CATEGORY.into(), CREATED.as_str().into()];
-    let found = given.run(db, &text, values).await?;
-    let place =
-        |row: &sea_orm::QueryResult| Ok((row.try_get_by_index(0)?, LogPosition::of(row, 1)?));
-    found.iter().map(place).collect()
+    places(&given.run(db, &text, values).await?)
+}
+
+/// The same in a unit of work of an embedded database: nobody else writes meanwhile.
+pub(super) async fn embedded(tx: &Tx, rows: &[Row]) -> Result<Places, StoreError> {
+    let given = |fit: &HashSet<Uuid>| {
+        let fit = rows.iter().filter(|row| fit.contains(&row.event_id));
+        Given::new(COLUMNS, fit.map(|row| row.values.clone()))
+    };
+    let all = rows.iter().map(|row| row.event_id).collect();
+    let text = format!("SELECT event_id FROM given JOIN wallets AS wallet ON {AS_USUAL}");
+    let none = [NO_CATEGORY.into()];
+    let found = given(&all).run(&**tx, &text, none.clone()).await?;
+    let fit = found.iter().map(|row| row.try_get_by_index(0));
+    let fit: HashSet<Uuid> = fit.collect::<Result<_, _>>()?;
+
+    let columns = transactions::COLUMNS;
+    let text =
+        format!("INSERT INTO transactions ({columns}) SELECT {BOOKED} FROM given WHERE true");
+    given(&fit).run(&**tx, &text, none).await?;
+    given(&fit).run(&**tx, &moved("given"), []).await?;
+    let text = "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
+         SELECT event_id, $1, user_id, envelope, at FROM given WHERE true \
+         RETURNING event_id, xid, position";
+    let said = given(&fit).run(&**tx, text, [CREATED.as_str().into()]);
+    let places = places(&said.await?)?;
+    if rows.iter().any(|row| row.has_key) {
+        // The answer's position is written as by `LogPosition`.
+        let text = "INSERT INTO idempotency_keys (user_id, key, request_hash, answer, created_at) \
+             SELECT given.user_id, key, request_hash, CAST(head || position || tail AS BLOB), at \
+             FROM given JOIN event_log USING (event_id) WHERE key <> ''";
+        given(&fit).run(&**tx, text, []).await?;
+    }
+    if !places.is_empty() {
+        tx.after_commit(Signal::Logged);
+    }
+    Ok(places)
+}
+
+fn places(rows: &[QueryResult]) -> Result<Places, StoreError> {
+    let place = |row: &QueryResult| Ok((row.try_get_by_index(0)?, LogPosition::of(row, 1)?));
+    rows.iter().map(place).collect()
 }
