@@ -71,15 +71,6 @@ pub(crate) fn row_id(db: &impl ConnectionTrait) -> &'static str {
     }
 }
 
-/// `($first, $first+1), ($first+2, …), …`: the placeholders of a list of rows.
-pub(crate) fn rows(columns: usize, count: usize, first: usize) -> String {
-    placeholders(count, |text, row| {
-        text.push('(');
-        text.push_str(&list(columns, first + row * columns));
-        text.push(')');
-    })
-}
-
 /// `$first, $first+1, …`: the placeholders of a list.
 pub(crate) fn list(count: usize, first: usize) -> String {
     placeholders(count, |text, index| {
@@ -105,7 +96,6 @@ mod tests {
 
     #[test]
     fn placeholders_count_on() {
-        assert_eq!(rows(2, 2, 1), "($1, $2), ($3, $4)");
         assert_eq!(list(3, 4), "$4, $5, $6");
         assert_eq!(list(0, 1), "");
     }

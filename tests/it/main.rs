@@ -38,5 +38,6 @@ mod sqlite;
 mod streams;
 mod support;
 mod tenants;
+mod together;
 mod tokens;
 mod trimming;

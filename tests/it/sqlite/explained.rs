@@ -71,7 +71,8 @@ impl Explained {
 
 /// Rows that the statement itself brings along are no table.
 pub(super) fn is_scan(step: &str) -> bool {
-    step.starts_with("SCAN ") && !step.contains("CONSTANT ROW") && step != "SCAN given"
+    let given = ["CONSTANT ROW", "SCAN given", "SCAN json_each "];
+    step.starts_with("SCAN ") && !given.iter().any(|given| step.contains(given))
 }
 
 pub(super) fn is_sort(step: &str) -> bool {
