@@ -21,15 +21,15 @@ use crate::store::sqlite::writer::Writer;
 use crate::store::{Connection, Signal, Signals, StoreError, caught};
 use crate::telemetry::metrics::names;
 
-/// Batches that a server's database writes side by side: while some wait for their flush, others are
-/// worked on. An embedded one has one writer.
+/// Batches that are written side by side: while some wait for their flush, others are worked on. (An
+/// embedded database has one writer.)
 const LANES: usize = 4;
 /// As many must wait for a batch beside the others.
 const WORTH_A_LANE: usize = 8;
 /// Bookings of a batch at the most.
 const BATCH_MAX: usize = 64;
-/// Bytes of the texts of a batch at the most, but for a batch of one: with the other columns they stay
-/// one piece, see [`super::super::given`].
+/// Bytes of the texts of a server's batch at the most, but for a batch of one: with the other columns they
+/// stay one piece, see [`super::super::given`].
 const BATCH_BYTES_MAX: usize = 9_000;
 
 /// Writes bookings together.
@@ -58,6 +58,7 @@ struct Queue {
     /// Batches that are being written.
     lanes: usize,
     lanes_max: usize,
+    bytes_max: usize,
 }
 
 /// A booking, and who waits for its verdict.
@@ -81,7 +82,7 @@ impl Queue {
         let mut bytes = 0;
         let fits = |it: &&Waiting| {
             bytes += it.row.text_bytes();
-            bytes <= BATCH_BYTES_MAX
+            bytes <= self.bytes_max
         };
         let all = self.waiting.iter().take(BATCH_MAX);
         let count = all.take_while(fits).count().max(1);
@@ -101,19 +102,20 @@ impl Combiner {
             relayed,
             signals,
         };
-        Self::new(database, LANES)
+        Self::new(database, LANES, BATCH_BYTES_MAX)
     }
 
     /// Into an embedded database, from this runtime.
     pub(in crate::store) fn embedded(writer: Writer) -> Self {
-        Self::new(Database::Embedded(writer), 1)
+        Self::new(Database::Embedded(writer), 1, usize::MAX)
     }
 
-    fn new(database: Database, lanes_max: usize) -> Self {
+    fn new(database: Database, lanes_max: usize, bytes_max: usize) -> Self {
         let queue = Queue {
             waiting: VecDeque::new(),
             lanes: 0,
             lanes_max,
+            bytes_max,
         };
         Self {
             database,
