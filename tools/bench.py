@@ -85,7 +85,7 @@ def say(args, text):
 
 
 def show(rows):
-    columns = (("database", "database", "", 10), ("bookings", "bookings", "d", 10), ("work", "work", "", 22),
+    columns = (("database", "database", "", 10), ("bookings", "bookings", "d", 10), ("work", "work", "", 26),
                ("per_second", "1/s", ".0f", 8), ("baseline", "baseline", ".0f", 10), ("ratio", "ratio", ".2f", 7),
                ("p50_ms", "p50 ms", ".1f", 8), ("p95_ms", "p95 ms", ".1f", 8), ("p99_ms", "p99 ms", ".1f", 8),
                ("memory_mib", "MiB", ".0f", 6), ("cpu_secs", "CPU s/1000", ".2f", 12), ("flushes", "flushes", ".2f", 9))
