@@ -7,7 +7,7 @@
 
 /// Alerts of the notifier, and the cursor of the live streams.
 pub mod alerts;
-/// A booking in one statement.
+/// Bookings the short way.
 pub mod at_once;
 /// Recounts what is kept, and repairs it.
 pub mod audit;
@@ -141,7 +141,12 @@ impl Store {
         let (reads, pool) = postgres::open(config).await?;
         let relayed = config.bus.kind != BusKind::Embedded;
         let signals = Arc::new(Signals::default());
-        let combiner = Combiner::on_server(pool.clone(), relayed, Arc::clone(&signals));
+        let combiner = Combiner::on_server(
+            pool.clone(),
+            relayed,
+            Arc::clone(&signals),
+            config.database.write_queue_max,
+        );
         Ok(Self {
             reads: Connection::Postgres(reads),
             writes: Writes::Postgres { pool, relayed },
@@ -160,7 +165,7 @@ impl Store {
         let (writer, task) = Writer::start(writes, Arc::clone(&signals), &config.database);
         let store = Self {
             reads: Connection::Sqlite(reads),
-            combiner: Combiner::embedded(writer.clone()),
+            combiner: Combiner::embedded(writer.clone(), config.database.write_queue_max),
             writes: Writes::Sqlite(writer),
             signals,
             known: at_once::Known::new(),

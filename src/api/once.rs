@@ -147,7 +147,7 @@ where
     book(api, user_id, key, body, None, unit).await
 }
 
-/// The same for a booking, in one statement where that can be.
+/// The same for a booking, the short way where that can be.
 ///
 /// # Errors
 /// As [`create`].

@@ -134,7 +134,7 @@ pub struct Database {
     /// (`busy_timeout_ms`).
     #[serde(rename = "busy_timeout_ms", deserialize_with = "decode::millis")]
     pub busy_timeout: Duration,
-    /// Writes waiting for their turn at most: 1 to 1000000.
+    /// Writes waiting for their turn at most (on PostgreSQL: bookings): 1 to 1000000.
     pub write_queue_max: usize,
     /// Waiting writes committed together at most: 1 to 10000.
     pub write_batch_max: usize,

@@ -138,9 +138,11 @@ pub async fn book(
     prepared: &Prepared,
     kept: Option<KeptAnswer>,
 ) -> Result<Option<LogPosition>, StoreError> {
-    let place = match store.combiner.book(Row::of(prepared, kept)?).await {
-        // Another replica is just answering this request: what it says is found on the other way.
-        Err(StoreError::Conflict(Conflict::KeyTaken)) => None,
+    let (row, _waiting) = Row::of(prepared, kept)?;
+    let place = match store.combiner.book(row).await {
+        // Another replica is just answering this request, or the category is gone: what to say is found
+        // on the other way.
+        Err(StoreError::Conflict(Conflict::KeyTaken | Conflict::InUse)) => None,
         place => place?,
     };
     if place.is_none()

@@ -19,7 +19,16 @@ use serde_json::Value as Json;
 use super::sql::all;
 
 /// Bytes of rows in a piece. A record carries 16,384; the values beside the rows need some as well.
-const PIECE_BYTES: usize = 14_000;
+pub(super) const PIECE_BYTES: usize = 14_000;
+
+/// Each element of an array has its length before it.
+const ELEMENT_BYTES: usize = 4;
+
+/// How many bytes a row takes on the way to PostgreSQL: rows of [`PIECE_BYTES`] together are one piece.
+pub(super) fn bytes_of(row: &[Value]) -> usize {
+    let bytes = |value| encoded(value).map_or(0, |(_, length)| ELEMENT_BYTES + length);
+    row.iter().map(bytes).sum()
+}
 
 /// Rows for a statement. No value in them is null.
 #[derive(Debug)]
@@ -104,8 +113,7 @@ fn pieces<const COLUMNS: usize>(rows: Vec<[Value; COLUMNS]>) -> Result<Vec<Piece
         for (value, of) in row.iter().zip(&mut types) {
             let (name, length) = encoded(value)?;
             *of = name;
-            // Each element has its length before it.
-            bytes += 4 + length;
+            bytes += ELEMENT_BYTES + length;
         }
         if pieces
             .last()

@@ -308,7 +308,7 @@ pub async fn amend(
         let minor = after.signed_minor() - before.signed_minor();
         wallets::move_balance(tx, act.user_id, after.wallet_id, minor).await?;
     } else {
-        // In the order of their ids, whichever comes first here: see `wallets::hold_for_move`.
+        // They are held in the order of their ids, see `wallets::hold_for_move`; here none matters.
         let (from, to) = (before.signed_minor(), after.signed_minor());
         wallets::move_balance(tx, act.user_id, before.wallet_id, -from).await?;
         wallets::move_balance(tx, act.user_id, after.wallet_id, to).await?;

@@ -41,7 +41,7 @@ async fn book(
     (ada, bob): (Household, Household),
     index: usize,
 ) -> Result<Option<LogPosition>, StoreError> {
-    let who = if index % 6 == 0 { bob } else { ada };
+    let who = if index.is_multiple_of(6) { bob } else { ada };
     let mut draft = expense(who, "1.00", day("2026-02-10"));
     match index % 6 {
         0 => draft.transaction_type = TransactionType::Income,

@@ -4,21 +4,22 @@
 //! then written together: as soon as the others are through, or as soon as there are enough of them for a
 //! batch beside the others. So the busier it is, the less each costs.
 //!
-//! Each booking has a verdict of its own: when the database refuses a batch, its bookings are written
-//! one by one.
+//! Each booking has a verdict of its own: when the database refuses a batch, its halves are written, and so
+//! on. A wallet that somebody holds for long stops no other: its bookings are passed over.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::CREATED;
 use super::statement::{self, Places, Row};
 use crate::store::event_log::LogPosition;
 use crate::store::postgres::Postgres;
 use crate::store::sqlite::writer::Writer;
-use crate::store::{Connection, Signal, Signals, StoreError, caught};
+use crate::store::{Connection, Signal, Signals, StoreError, caught, given};
 use crate::telemetry::metrics::names;
 
 /// Batches that are written side by side: while some wait for their flush, others are worked on. (An
@@ -26,11 +27,8 @@ use crate::telemetry::metrics::names;
 const LANES: usize = 4;
 /// As many must wait for a batch beside the others.
 const WORTH_A_LANE: usize = 8;
-/// Bookings of a batch at the most.
+/// Bookings of a batch at the most. A server's batch is one piece of [`given`] as well.
 const BATCH_MAX: usize = 64;
-/// Bytes of the texts of a server's batch at the most, but for a batch of one: with the other columns they
-/// stay one piece, see [`super::super::given`].
-const BATCH_BYTES_MAX: usize = 9_000;
 
 /// Writes bookings together.
 #[derive(Debug, Clone)]
@@ -55,9 +53,12 @@ enum Database {
 #[derive(Debug)]
 struct Queue {
     waiting: VecDeque<Waiting>,
+    waiting_max: usize,
     /// Batches that are being written.
     lanes: usize,
     lanes_max: usize,
+    /// The wallets of those batches. No two lanes wait for each other.
+    wallets: HashSet<Uuid>,
     bytes_max: usize,
 }
 
@@ -72,21 +73,46 @@ struct Waiting {
 type Verdict = Result<Option<LogPosition>, StoreError>;
 
 impl Queue {
-    /// The batch that is to be written beside those that are, in the order in which they came; none yet.
+    /// The batch that is to be written beside those that are; none yet.
     fn next(&mut self) -> Option<Vec<Waiting>> {
+        self.waiting.retain(|it| !it.row.is_abandoned());
         let enough = if self.lanes == 0 { 1 } else { WORTH_A_LANE };
         if self.waiting.len() < enough || self.lanes == self.lanes_max {
             return None;
         }
+        let (mut batch, mut left, mut bytes) = (Vec::new(), VecDeque::new(), 0);
+        for it in self.waiting.drain(..) {
+            let fits = batch.is_empty() || bytes + it.row.bytes() <= self.bytes_max;
+            if batch.len() < BATCH_MAX && fits && !self.wallets.contains(&it.row.wallet_id) {
+                bytes += it.row.bytes();
+                batch.push(it);
+            } else {
+                left.push_back(it);
+            }
+        }
+        self.waiting = left;
+        if batch.is_empty() {
+            return None;
+        }
         self.lanes += 1;
-        let mut bytes = 0;
-        let fits = |it: &&Waiting| {
-            bytes += it.row.text_bytes();
-            bytes <= self.bytes_max
-        };
-        let all = self.waiting.iter().take(BATCH_MAX);
-        let count = all.take_while(fits).count().max(1);
-        Some(self.waiting.drain(..count).collect())
+        self.wallets.extend(batch.iter().map(|it| it.row.wallet_id));
+        Some(batch)
+    }
+}
+
+/// A batch that is being written. However that ends, its lane is free then.
+struct Lane {
+    queue: Arc<Mutex<Queue>>,
+    wallets: Vec<Uuid>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.lanes -= 1;
+        for wallet_id in &self.wallets {
+            queue.wallets.remove(wallet_id);
+        }
     }
 }
 
@@ -96,25 +122,28 @@ impl Combiner {
         pool: Postgres,
         relayed: bool,
         signals: Arc<Signals>,
+        waiting_max: usize,
     ) -> Self {
         let database = Database::Server {
             pool,
             relayed,
             signals,
         };
-        Self::new(database, LANES, BATCH_BYTES_MAX)
+        Self::new(database, LANES, waiting_max, given::PIECE_BYTES)
     }
 
     /// Into an embedded database, from this runtime.
-    pub(in crate::store) fn embedded(writer: Writer) -> Self {
-        Self::new(Database::Embedded(writer), 1, usize::MAX)
+    pub(in crate::store) fn embedded(writer: Writer, waiting_max: usize) -> Self {
+        Self::new(Database::Embedded(writer), 1, waiting_max, usize::MAX)
     }
 
-    fn new(database: Database, lanes_max: usize, bytes_max: usize) -> Self {
+    fn new(database: Database, lanes_max: usize, waiting_max: usize, bytes_max: usize) -> Self {
         let queue = Queue {
             waiting: VecDeque::new(),
+            waiting_max,
             lanes: 0,
             lanes_max,
+            wallets: HashSet::new(),
             bytes_max,
         };
         Self {
@@ -129,6 +158,9 @@ impl Combiner {
         let (verdict, told) = oneshot::channel();
         let next = {
             let mut queue = self.queue();
+            if queue.waiting.len() >= queue.waiting_max {
+                return Err(StoreError::Busy("too many writes are waiting".to_owned()));
+            }
             queue.waiting.push_back(Waiting { row, verdict });
             queue.next()
         };
@@ -146,15 +178,19 @@ impl Combiner {
     /// Writes this batch, and then what has come meanwhile.
     async fn write_from(self, mut batch: Vec<Waiting>) {
         loop {
+            let lane = Lane {
+                queue: Arc::clone(&self.queue),
+                wallets: batch.iter().map(|it| it.row.wallet_id).collect(),
+            };
             let (rows, waiting): (Vec<Row>, Vec<_>) =
                 batch.into_iter().map(|it| (it.row, it.verdict)).unzip();
             for (told, waiting) in self.write(rows).await.into_iter().zip(waiting) {
                 // Whoever stopped waiting does not hear of it: the booking stands all the same.
                 let _ = waiting.send(told);
             }
-            let mut queue = self.queue();
-            queue.lanes -= 1;
-            match queue.next() {
+            drop(lane);
+            let next = self.queue().next();
+            match next {
                 Some(next) => batch = next,
                 None => return,
             }
@@ -169,13 +205,11 @@ impl Combiner {
             Err(error) if rows.len() < 2 || matches!(error, StoreError::Busy(_)) => {
                 rows.iter().map(|_| Err(error.clone())).collect()
             }
-            // One of them is at fault: alone each is told its own.
+            // One of them is at fault: it is looked for by halves, and the others go on.
             Err(_) => {
-                let mut verdicts = Vec::with_capacity(rows.len());
-                for row in rows.iter() {
-                    let alone = self.run([row.clone()].into()).await;
-                    verdicts.push(alone.map(|places| row.place_in(&places)));
-                }
+                let (first, then) = rows.split_at(rows.len() / 2);
+                let mut verdicts = Box::pin(self.write(first.to_vec())).await;
+                verdicts.extend(Box::pin(self.write(then.to_vec())).await);
                 verdicts
             }
         }

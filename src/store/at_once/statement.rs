@@ -2,13 +2,14 @@
 //! statement cannot write to several tables, in four or five.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
 
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
 
 use super::{CREATED, KeptAnswer, Prepared};
 use crate::store::event_log::LogPosition;
-use crate::store::given::Given;
+use crate::store::given::{self, Given};
 use crate::store::transactions;
 use crate::store::{NO_CATEGORY, Signal, StoreError, Tx, outbox};
 
@@ -44,12 +45,21 @@ pub(super) type Places = HashMap<Uuid, LogPosition>;
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     event_id: Uuid,
+    /// Of which no two batches are written at once.
+    pub(super) wallet_id: Uuid,
     has_key: bool,
+    /// Ends when nobody waits for it any more.
+    alive: Weak<()>,
     values: [Value; 20],
 }
 
 impl Row {
-    pub(super) fn of(prepared: &Prepared, kept: Option<KeptAnswer>) -> Result<Self, StoreError> {
+    /// Of a booking for which somebody waits as long as they keep the other half.
+    pub(super) fn of(
+        prepared: &Prepared,
+        kept: Option<KeptAnswer>,
+    ) -> Result<(Self, Arc<()>), StoreError> {
+        let alive = Arc::new(());
         let Prepared {
             transaction,
             act,
@@ -68,9 +78,11 @@ impl Row {
             ],
             None => ["".into(), Vec::<u8>::new().into(), "".into(), "".into()],
         };
-        Ok(Self {
+        let row = Self {
             event_id: event.id,
+            wallet_id: transaction.wallet_id,
             has_key,
+            alive: Arc::downgrade(&alive),
             values: [
                 transaction.id.into(),
                 act.user_id.into(),
@@ -93,7 +105,13 @@ impl Row {
                 head,
                 tail,
             ],
-        })
+        };
+        Ok((row, alive))
+    }
+
+    /// Whoever was told that time ran out may ask again: it should not happen twice.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.alive.strong_count() == 0
     }
 
     /// Its place among those of its batch; none when it was passed over.
@@ -101,13 +119,9 @@ impl Row {
         places.get(&self.event_id).copied()
     }
 
-    /// How long its texts are.
-    pub(super) fn text_bytes(&self) -> usize {
-        let text = |value: &Value| match value {
-            Value::String(Some(text)) => text.len(),
-            _ => 0,
-        };
-        self.values.iter().map(text).sum()
+    /// How long it is on the way to a server.
+    pub(super) fn bytes(&self) -> usize {
+        given::bytes_of(&self.values)
     }
 }
 
@@ -135,7 +149,9 @@ fn moved(of: &str) -> String {
 
 /// Writes bookings; gives the places in the log of those that it did not pass over.
 ///
-/// Wallets are held first, in the order of their ids, as by everybody who holds more than one.
+/// Wallets are held first, in the order of their ids, as by everybody who holds more than one. One that
+/// somebody else holds is not waited for, or those who hold it would stop everybody: its bookings are
+/// passed over, and wait on the other way.
 pub(super) async fn on_server(
     db: &impl ConnectionTrait,
     rows: &[Row],
@@ -147,7 +163,7 @@ pub(super) async fn on_server(
     let text = format!(
         ", held AS MATERIALIZED ( \
            SELECT id, user_id, currency FROM wallets WHERE id IN (SELECT wallet_id FROM given) \
-           ORDER BY id FOR NO KEY UPDATE), \
+           ORDER BY id FOR NO KEY UPDATE SKIP LOCKED), \
          fit AS MATERIALIZED (SELECT given.* FROM given JOIN held wallet ON {AS_USUAL}), \
          moved AS ({moved}), \
          booked AS (INSERT INTO transactions ({columns}) SELECT {BOOKED} FROM fit), \
@@ -172,7 +188,8 @@ pub(super) async fn embedded(tx: &Tx, rows: &[Row]) -> Result<Places, StoreError
         let fit = rows.iter().filter(|row| fit.contains(&row.event_id));
         Given::new(COLUMNS, fit.map(|row| row.values.clone()))
     };
-    let all = rows.iter().map(|row| row.event_id).collect();
+    let wanted = rows.iter().filter(|row| !row.is_abandoned());
+    let all = wanted.map(|row| row.event_id).collect();
     let text = format!("SELECT event_id FROM given JOIN wallets AS wallet ON {AS_USUAL}");
     let none = [NO_CATEGORY.into()];
     let found = given(&all).run(&**tx, &text, none.clone()).await?;
