@@ -16,6 +16,8 @@ own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: faults:: operator:: laye
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
 release    = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
+# What cargo has built of a file of benches/.
+bench_of   = $$(ls -t $(release)/deps/$(1)-* | grep -v '\.d$$' | head -1)
 binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-companion)
 
 .DEFAULT_GOAL := help
@@ -105,7 +107,7 @@ bench: ## Measure the API under load beside the raw database (ARGS="--bookings 1
 	@sh .ci/need cargo cc python3
 	@python3 tools/stack.py start --only postgres
 	$(CARGO) build --locked --release --bins --bench load
-	python3 tools/bench.py --binary "$(release)/wealth-companion" --load "$$(ls -t $(release)/deps/load-* | grep -v '\.d$$' | head -1)" $(ARGS)
+	python3 tools/bench.py --binary "$(release)/wealth-companion" --load "$(call bench_of,load)" $(ARGS)
 
 bench-quick: ## The same in a few minutes, with short histories
 	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --seconds 4 --check benches/expected.json $(ARGS)"
@@ -119,7 +121,7 @@ bench-chain: ## Measure from a booking to its alert on each bus, beside the hops
 	@sh .ci/need cargo cc python3
 	@python3 tools/stack.py start --only $(test_parts)
 	$(CARGO) build --locked --release --bins --bench hops
-	python3 tools/bench_chain.py --binary "$(release)/wealth-companion" --hops "$$(ls -t $(release)/deps/hops-* | grep -v '\.d$$' | head -1)" $(ARGS)
+	python3 tools/bench_chain.py --binary "$(release)/wealth-companion" --hops "$(call bench_of,hops)" $(ARGS)
 
 docs-run: build ## Run every command of the documentation, beside a server and beside the roles on the stack
 	@sh .ci/need python3

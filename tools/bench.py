@@ -25,9 +25,9 @@ import time
 import uuid
 
 from measure.databases import Postgres, Sqlite
+from measure.machine import describe_stack
 from measure.server import Person, Server
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PEOPLE = 64
 CONNECTIONS = 64
 READS_PER_SECOND = 200
@@ -105,7 +105,7 @@ def measure(args, name, bookings):
         folder = pathlib.Path(folder)
         if name == "postgres":
             # The server of the stack runs as somebody else, and reads nothing here.
-            database = Postgres(args.binary, folder / "data", stack_url())
+            database = Postgres(args.binary, folder / "data", describe_stack()["postgres"]["url"])
         else:
             database = Sqlite(args.binary, folder / "data")
         try:
@@ -190,14 +190,6 @@ def run(database, *arguments, check=True):
     if check and done.returncode:
         raise SystemExit(f"bench: {' '.join(arguments)}: {done.stdout}")
     return done.returncode
-
-
-def stack_url():
-    folder = pathlib.Path(os.environ.get("WEALTH_STACK_DIR", ROOT / ".stack"))
-    try:
-        return json.loads((folder / "stack.json").read_text())["postgres"]["url"]
-    except (FileNotFoundError, KeyError):
-        raise SystemExit("bench: run `make stack`: this needs its PostgreSQL") from None
 
 
 if __name__ == "__main__":

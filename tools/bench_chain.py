@@ -34,6 +34,8 @@ import time
 import urllib.request
 import uuid
 
+from measure.machine import describe_stack, free_port
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROLES = ("api", "projector", "notifier")
 PEOPLE = 20
@@ -352,14 +354,6 @@ def sqlite_commit(folder):
     return {"hop": "SQLite commit", "p50_ms": quantile(sorted(times), 50)}
 
 
-def describe_stack():
-    folder = pathlib.Path(os.environ.get("WEALTH_STACK_DIR", ROOT / ".stack"))
-    try:
-        return json.loads((folder / "stack.json").read_text())
-    except FileNotFoundError:
-        raise SystemExit("bench: run `make stack`: this needs its parts") from None
-
-
 def wait_for(url):
     deadline = time.monotonic() + PATIENCE_SECS
     while True:
@@ -378,12 +372,6 @@ def stop(process):
         process.wait(30)
     except subprocess.TimeoutExpired:
         process.kill()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

@@ -151,6 +151,11 @@ impl EventType {
         hear.map(|(name, _)| *name)
     }
 
+    /// Those that somebody hears.
+    pub fn heard() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|it| it.is_heard())
+    }
+
     /// Whether anybody hears it, so that it can be refused.
     #[must_use]
     pub fn is_heard(self) -> bool {

@@ -35,8 +35,7 @@ const NO_REASON: &str = "no reason came with it: it stands on the topic of dead 
 /// The topics that letters are of: those that somebody hears, without prefix.
 #[must_use]
 pub fn topics() -> Vec<&'static str> {
-    let heard = EventType::ALL.iter().filter(|it| it.is_heard());
-    heard.map(|it| it.as_str()).collect()
+    EventType::heard().map(EventType::as_str).collect()
 }
 
 /// A letter, as it is listed: nothing of what it says.
@@ -295,8 +294,8 @@ impl Letters {
     /// The brokers or the database do not answer. It may be begun again.
     pub async fn import(&self) -> anyhow::Result<Imported> {
         let prefix = &self.config.bus.topic_prefix;
-        let heard = EventType::ALL.iter().filter(|it| it.is_heard());
-        let topics = heard.map(|it| it.dead_letter_topic(prefix)).collect();
+        let topics = EventType::heard().map(|it| it.dead_letter_topic(prefix));
+        let topics = topics.collect();
         let from = From::Noted(group(&self.config.kafka.group_prefix, "dead-letters"));
         let reader = Reader::open(&self.config.kafka, topics, from, Until::Now).await?;
         let mut done = Imported::default();

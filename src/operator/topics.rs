@@ -171,8 +171,7 @@ fn wishes(config: &Config) -> Vec<Wish> {
         .iter()
         .map(|it| wish(it.topic(prefix), config.kafka.partitions));
     // Letters are few, and nobody shares the work of reading them.
-    let heard = EventType::ALL.iter().filter(|it| it.is_heard());
-    let letters = heard.map(|it| wish(it.dead_letter_topic(prefix), 1));
+    let letters = EventType::heard().map(|it| wish(it.dead_letter_topic(prefix), 1));
     events.chain(letters).collect()
 }
 

@@ -63,6 +63,14 @@ pub(crate) fn month_of(db: &impl ConnectionTrait, day: &str) -> String {
     }
 }
 
+/// What a `SELECT` ends with that holds its rows until the unit of work ends. SQLite has one writer anyway.
+pub(crate) fn held(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => " FOR NO KEY UPDATE",
+        _ => "",
+    }
+}
+
 /// What a database calls the place of a row: for statements that remove a bounded number of rows.
 pub(crate) fn row_id(db: &impl ConnectionTrait) -> &'static str {
     match db.get_database_backend() {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::users;
 use super::given::Given;
-use super::sql::{execute, one};
+use super::sql::{execute, held, one};
 use super::{StoreError, Tx};
 use crate::domain::money::Currency;
 
@@ -112,18 +112,13 @@ pub async fn by_email(
 }
 
 /// Holds the user until the unit of work ends: of those who change what they have read of the user's
-/// settings or of a booking, and consumers with events of theirs, one works at a time. New bookings are not held up: they hold their wallet
-/// alone. SQLite has one writer anyway. Says whether
-/// there is such a user.
+/// settings or of a booking, and consumers with events of theirs, one works at a time. New bookings are
+/// not held up: they hold their wallet alone. Says whether there is such a user.
 ///
 /// # Errors
 /// The unit of work cannot go on.
 pub async fn hold(tx: &Tx, id: Uuid) -> Result<bool, StoreError> {
-    let lock = match tx.get_database_backend() {
-        DbBackend::Postgres => " FOR NO KEY UPDATE",
-        _ => "",
-    };
-    let text = format!("SELECT 1 FROM users WHERE id = $1{lock}");
+    let text = format!("SELECT 1 FROM users WHERE id = $1{}", held(&**tx));
     Ok(one(&**tx, text, [id.into()]).await?.is_some())
 }
 
@@ -201,12 +196,9 @@ pub async fn concerned(
         ids.into_iter().map(|id| (id, Concerned::Nobody)).collect();
     // In the order of their ids, through all pieces: two consumers do not wait for each other.
     let given = Given::new(["id"], concerned.keys().map(|id| [(*id).into()]));
-    let lock = match db.get_database_backend() {
-        DbBackend::Postgres => " FOR NO KEY UPDATE",
-        _ => "",
-    };
+    let held = held(db);
     let text = format!(
-        "SELECT id, time_zone FROM users WHERE id IN (SELECT id FROM given) ORDER BY id{lock}"
+        "SELECT id, time_zone FROM users WHERE id IN (SELECT id FROM given) ORDER BY id{held}"
     );
     for row in given.run(db, &text, []).await? {
         let time_zone: String = row.try_get_by_index(1)?;

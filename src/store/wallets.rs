@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entities::wallets;
-use super::sql::{all, execute, one};
+use super::sql::{all, execute, held, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::money::{Currency, Money};
@@ -253,11 +253,8 @@ pub(super) async fn hold_for_booking(
 
 /// Holds the user's wallet until the unit of work ends; gives its currency, if there is one.
 async fn hold_one(tx: &Tx, user_id: Uuid, id: Uuid) -> Result<Option<Currency>, StoreError> {
-    let lock = match tx.get_database_backend() {
-        DbBackend::Postgres => " FOR NO KEY UPDATE",
-        _ => "",
-    };
-    let text = format!("SELECT currency FROM wallets WHERE id = $1 AND user_id = $2{lock}");
+    let held = held(&**tx);
+    let text = format!("SELECT currency FROM wallets WHERE id = $1 AND user_id = $2{held}");
     let Some(row) = one(&**tx, text, [id.into(), user_id.into()]).await? else {
         return Ok(None);
     };

@@ -9,3 +9,4 @@ mod projecting;
 mod proxy;
 mod repairing;
 mod restarting;
+mod slow;

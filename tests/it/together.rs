@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::StoreError;
-use wealth_companion::store::at_once::{self, KeptAnswer};
+use wealth_companion::store::at_once::KeptAnswer;
 use wealth_companion::store::event_log::LogPosition;
 use wealth_companion::store::idempotency::{self, KeyedRequest};
 
@@ -50,16 +50,12 @@ async fn book(
         3 => draft.category_id = None,
         _ => {}
     }
-    let (act, id) = (chain.act(who), chain.ids.v7(chain.clock.now()));
-    let Some(ready) = at_once::prepare(&chain.store, act, id, &draft).await? else {
-        return Ok(None);
-    };
     let kept = index.is_multiple_of(4).then(|| KeptAnswer {
         request: request(index),
         head: "{".to_owned(),
         tail: "}".to_owned(),
     });
-    at_once::book(&chain.store, &ready, kept).await
+    chain.book_at_once(who, &draft, kept).await
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
 import uuid
+
+from .machine import free_port
 
 PATIENCE_SECS = 120
 
@@ -113,9 +114,3 @@ class Person:
             total += len(page["items"])
             cursor = page["next_cursor"]
         return "/v1/transactions?limit=50" + (f"&cursor={cursor}" if cursor else "")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -82,9 +82,13 @@ impl Queue {
         }
         let (mut batch, mut left, mut bytes) = (Vec::new(), VecDeque::new(), 0);
         for it in self.waiting.drain(..) {
-            let fits = batch.is_empty() || bytes + it.row.bytes() <= self.bytes_max;
-            if batch.len() < BATCH_MAX && fits && !self.wallets.contains(&it.row.wallet_id) {
-                bytes += it.row.bytes();
+            if batch.len() == BATCH_MAX || self.wallets.contains(&it.row.wallet_id) {
+                left.push_back(it);
+                continue;
+            }
+            let more = bytes + it.row.bytes();
+            if batch.is_empty() || more <= self.bytes_max {
+                bytes = more;
                 batch.push(it);
             } else {
                 left.push_back(it);

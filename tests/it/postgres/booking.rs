@@ -1,20 +1,25 @@
 //! A booking is one round trip, those that come together share it, and what is unusual takes the longer
 //! way.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use tokio::sync::oneshot;
+use tokio::time::timeout;
 use uuid::Uuid;
-use wealth_companion::store::at_once::{self, KeptAnswer};
+use wealth_companion::store::at_once::KeptAnswer;
 use wealth_companion::store::event_log::LogPosition;
 use wealth_companion::store::idempotency::{self, KeyedRequest};
 use wealth_companion::store::transactions::{self, Amendment, Draft};
 use wealth_companion::store::{StoreError, categories, wallets};
 
 use super::proxy::Proxy;
+use super::slow::Slow;
 use crate::support::chain::{Household, day, expense};
 use crate::support::recount::number;
 use crate::support::{Chain, recount, stack};
+
+/// How long bookings may take that have nothing to wait for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn book(
     chain: &Chain,
@@ -22,10 +27,6 @@ async fn book(
     draft: &Draft,
     key: Option<&str>,
 ) -> Result<Option<LogPosition>, StoreError> {
-    let (act, id) = (chain.act(who), chain.ids.v7(chain.clock.now()));
-    let Some(ready) = at_once::prepare(&chain.store, act, id, draft).await? else {
-        return Ok(None);
-    };
     let kept = key.map(|key| KeptAnswer {
         request: KeyedRequest {
             key: key.to_owned(),
@@ -34,7 +35,7 @@ async fn book(
         head: "{\"position\":\"".to_owned(),
         tail: "\"}".to_owned(),
     });
-    at_once::book(&chain.store, &ready, kept).await
+    chain.book_at_once(who, draft, kept).await
 }
 
 /// The other way, where a wallet is held by somebody else.
@@ -57,22 +58,11 @@ async fn book_anyhow(chain: &Chain, who: Household, draft: &Draft) {
 async fn a_wallet_that_is_held_stops_no_other() {
     let chain = Chain::on_postgres(&[]).await;
     let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
-    let (hold, held) = oneshot::channel();
-    let (release, released) = oneshot::channel::<()>();
-    let store = chain.store.clone();
-    let holding = tokio::spawn(async move {
-        let unit = store.write(move |tx| async move {
-            let text = "SELECT 1 FROM wallets WHERE id = $1 FOR NO KEY UPDATE";
-            let values = [ada.wallet_id.into()];
-            let statement = Statement::from_sql_and_values(DbBackend::Postgres, text, values);
-            tx.query_one_raw(statement).await?;
-            let _ = hold.send(());
-            let _ = released.await;
-            Ok(())
-        });
-        unit.await.expect("held");
-    });
-    held.await.expect("it is held");
+    let text = format!(
+        "SELECT 1 FROM wallets WHERE id = '{}' FOR NO KEY UPDATE",
+        ada.wallet_id
+    );
+    let slow = Slow::with(&chain, text).await;
     let of_ada = expense(ada, "1.00", day("2026-02-10"));
     let of_bob = expense(bob, "1.00", day("2026-02-10"));
     let together = (0..40).map(|index| {
@@ -83,13 +73,13 @@ async fn a_wallet_that_is_held_stops_no_other() {
         };
         book(&chain, who, draft, None)
     });
-    let verdicts = join_all(together).await;
+    let verdicts = timeout(PATIENCE, join_all(together)).await;
+    let verdicts = verdicts.expect("nobody waits for her");
     for (index, verdict) in verdicts.iter().enumerate() {
         let place = verdict.as_ref().expect("booked, or passed over");
         assert_eq!(place.is_some(), index % 2 == 1, "{index}");
     }
-    release.send(()).expect("it waits");
-    holding.await.expect("no panic");
+    slow.end().await;
 }
 
 #[tokio::test]

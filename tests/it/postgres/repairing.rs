@@ -15,6 +15,7 @@ use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::wallets::{self, Wallet, WalletChange};
 use wealth_companion::store::{at_once, erasure, sessions};
 
+use super::slow::Slow;
 use crate::support::Chain;
 use crate::support::chain::{Household, day, expense};
 use crate::support::recount::number;
@@ -41,36 +42,6 @@ async fn change(chain: &Chain, text: &'static str) {
         Ok(())
     });
     unit.await.expect(text);
-}
-
-/// A unit of work that holds something, and takes its time.
-struct Slow {
-    release: oneshot::Sender<()>,
-    unit: JoinHandle<()>,
-}
-
-impl Slow {
-    async fn with(chain: &Chain, text: &'static str) -> Self {
-        let (holding, held) = oneshot::channel();
-        let (release, released) = oneshot::channel::<()>();
-        let store = chain.store.clone();
-        let unit = tokio::spawn(async move {
-            let unit = store.write(move |tx| async move {
-                tx.execute_unprepared(text).await?;
-                let _ = holding.send(());
-                let _ = released.await;
-                Ok(())
-            });
-            unit.await.expect(text);
-        });
-        held.await.expect("it is held");
-        Self { release, unit }
-    }
-
-    async fn end(self) {
-        self.release.send(()).expect("it waits");
-        self.unit.await.expect("no panic");
-    }
 }
 
 fn savings(chain: &Chain) -> Wallet {

@@ -23,7 +23,7 @@ use wealth_companion::events::Cause;
 use wealth_companion::notifier::Notifier;
 use wealth_companion::projector::Projector;
 use wealth_companion::state::State;
-use wealth_companion::store::Store;
+use wealth_companion::store::at_once::{self, KeptAnswer};
 use wealth_companion::store::budgets::{self, Budget};
 use wealth_companion::store::categories::{self, Category};
 use wealth_companion::store::entities::dead_letters;
@@ -31,6 +31,7 @@ use wealth_companion::store::event_log::{self, Cursor, LogEntry, LogPosition};
 use wealth_companion::store::transactions::{self, Act, Draft, Transaction};
 use wealth_companion::store::users::{self, User};
 use wealth_companion::store::wallets::{self, Wallet};
+use wealth_companion::store::{Store, StoreError};
 use wealth_companion::telemetry::trace::TraceContext;
 
 use super::{Stack, stack};
@@ -273,6 +274,20 @@ impl Chain {
             .await
             .expect("booked")
             .0
+    }
+
+    /// Books the short way; none when it was passed over.
+    pub(crate) async fn book_at_once(
+        &self,
+        who: Household,
+        draft: &Draft,
+        kept: Option<KeptAnswer>,
+    ) -> Result<Option<LogPosition>, StoreError> {
+        let (act, id) = (self.act(who), self.ids.v7(self.clock.now()));
+        match at_once::prepare(&self.store, act, id, draft).await? {
+            Some(ready) => at_once::book(&self.store, &ready, kept).await,
+            None => Ok(None),
+        }
     }
 
     /// A monthly budget for the household's category.
