@@ -156,9 +156,12 @@ proptest! {
         }
     }
 
-    // What stands before a colon is a key's name, and that is no secret: none follows.
     #[test]
-    fn no_signing_key_is_in_any_output(before in "[ -~]{0,40}", after in "[ -9;-~]{0,40}") {
+    fn no_signing_key_is_in_any_output(before in "[ -~]{0,40}", after in "[ -~]{0,40}") {
+        // What stands before the first colon of an entry is the key's name, and no secret.
+        let begun = before.rsplit(',').next().is_some_and(|entry| entry.contains(':'));
+        let goes_on = after.split(',').next().is_some_and(|entry| entry.contains(':'));
+        prop_assume!(begun || !goes_on);
         let text = format!("{before}{SECRET}{after}");
         let output = all_output(&LoadArgs::new().environment(env(&[("JWT_SECRET_KEY", &text)])));
         prop_assert!(!output.contains("S3CR3T"), "{output}");
