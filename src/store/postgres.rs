@@ -169,8 +169,12 @@ impl Postgres {
             return Ok(result);
         }
         let query = query_of(statement, true);
-        let result: Result<PgQueryResult, _> = self.at_home(query.execute(&self.pool)).await;
-        result.map(Into::into).map_err(execution)
+        let run = async {
+            let mut on = self.pool.acquire().await?;
+            let result: Result<PgQueryResult, _> = query.execute(&mut *on).await;
+            once_let_go(&mut on, result).await
+        };
+        self.at_home(run).await.map(Into::into).map_err(execution)
     }
 
     pub(super) async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -194,8 +198,12 @@ impl Postgres {
             return Ok(rows);
         }
         let query = query_of(statement, true);
-        let rows: Result<Vec<PgRow>, _> = self.at_home(query.fetch_all(&self.pool)).await;
-        rows.map(results).map_err(question)
+        let run = async {
+            let mut on = self.pool.acquire().await?;
+            let rows = query.fetch_all(&mut *on).await;
+            once_let_go(&mut on, rows).await
+        };
+        self.at_home(run).await.map(results).map_err(question)
     }
 }
 
@@ -213,7 +221,8 @@ impl PostgresTransaction {
     pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut open = self.open.lock().await;
         let on: &mut PgConnection = &mut open;
-        let result = query_of(statement, self.prepared).execute(on).await;
+        let result = query_of(statement, self.prepared).execute(&mut *on).await;
+        let result = once_let_go(on, result).await;
         result.map(Into::into).map_err(execution)
     }
 
@@ -234,9 +243,23 @@ impl PostgresTransaction {
     pub(super) async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut open = self.open.lock().await;
         let on: &mut PgConnection = &mut open;
-        let rows = query_of(statement, self.prepared).fetch_all(on).await;
+        let rows = query_of(statement, self.prepared).fetch_all(&mut *on).await;
+        let rows = once_let_go(on, rows).await;
         rows.map(results).map_err(question)
     }
+}
+
+/// The server says that it refuses before it lets go of what the statement held. Whoever tries again
+/// would find that held: they hear of it when the server is through.
+async fn once_let_go<T>(
+    on: &mut PgConnection,
+    result: Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    if result.is_err() {
+        // What is wrong with a connection has been said by the statement.
+        let _ = on.ping().await;
+    }
+    result
 }
 
 fn query_of(statement: Statement, prepared: bool) -> Query<'static, sqlx::Postgres, SqlxValues> {

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::StoreError;
@@ -20,19 +19,6 @@ fn request(index: usize) -> KeyedRequest {
         key: format!("key {index}"),
         request_hash: [7; 32],
     }
-}
-
-/// Sets the balance of somebody.
-async fn set_balance(chain: &Chain, who: Household, minor: i64) {
-    let unit = chain.store.write(move |tx| async move {
-        let text = "UPDATE wallets SET balance_minor = $1 WHERE user_id = $2";
-        let values = [minor.into(), who.user_id.into()];
-        let backend = tx.get_database_backend();
-        tx.execute_raw(Statement::from_sql_and_values(backend, text, values))
-            .await?;
-        Ok(())
-    });
-    unit.await.expect("set");
 }
 
 /// One of many kinds; every fourth has a key.
@@ -63,7 +49,7 @@ async fn each_booking_has_its_own_verdict() {
     let chain = Chain::new().await;
     let people = (chain.household("ada").await, chain.household("bob").await);
     // Bob's wallet is as full as can be: what he earns does not fit.
-    set_balance(&chain, people.1, 4_000_000_000_000_000_000).await;
+    chain.set_balance(people.1, 4_000_000_000_000_000_000).await;
     let verdicts = join_all((0..60).map(|index| book(&chain, people, index))).await;
     for (index, verdict) in verdicts.iter().enumerate() {
         let is_right = match index % 6 {
@@ -100,7 +86,7 @@ async fn each_booking_has_its_own_verdict() {
     let kept = String::from_utf8(kept.expect("read").expect("kept")).expect("UTF-8");
     assert_eq!(kept, format!("{{{place}}}"));
 
-    set_balance(&chain, people.1, 100_000).await;
+    chain.set_balance(people.1, 100_000).await;
     chain.settle().await;
     recount::recount_of(&chain.store).await.agrees();
 }

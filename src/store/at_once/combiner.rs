@@ -188,7 +188,7 @@ impl Combiner {
             };
             let (rows, waiting): (Vec<Row>, Vec<_>) =
                 batch.into_iter().map(|it| (it.row, it.verdict)).unzip();
-            for (told, waiting) in self.write(rows, false).await.into_iter().zip(waiting) {
+            for (told, waiting) in self.write(rows).await.into_iter().zip(waiting) {
                 // Whoever stopped waiting does not hear of it: the booking stands all the same.
                 let _ = waiting.send(told);
             }
@@ -201,10 +201,10 @@ impl Combiner {
         }
     }
 
-    /// Gives a verdict for each, in order. `again` says that they were refused before.
-    async fn write(&self, rows: Vec<Row>, again: bool) -> Vec<Verdict> {
+    /// Gives a verdict for each, in order.
+    async fn write(&self, rows: Vec<Row>) -> Vec<Verdict> {
         let rows: Arc<[Row]> = rows.into();
-        match self.run(Arc::clone(&rows), again).await {
+        match self.run(Arc::clone(&rows)).await {
             Ok(places) => rows.iter().map(|row| Ok(row.place_in(&places))).collect(),
             Err(error) if rows.len() < 2 || matches!(error, StoreError::Busy(_)) => {
                 rows.iter().map(|_| Err(error.clone())).collect()
@@ -212,14 +212,14 @@ impl Combiner {
             // One of them is at fault: it is looked for by halves, and the others go on.
             Err(_) => {
                 let (first, then) = rows.split_at(rows.len() / 2);
-                let mut verdicts = Box::pin(self.write(first.to_vec(), true)).await;
-                verdicts.extend(Box::pin(self.write(then.to_vec(), true)).await);
+                let mut verdicts = Box::pin(self.write(first.to_vec())).await;
+                verdicts.extend(Box::pin(self.write(then.to_vec())).await);
                 verdicts
             }
         }
     }
 
-    async fn run(&self, rows: Arc<[Row]>, again: bool) -> Result<Places, StoreError> {
+    async fn run(&self, rows: Arc<[Row]>) -> Result<Places, StoreError> {
         let places = match &self.database {
             Database::Embedded(writer) => {
                 let unit = |tx| async move { statement::embedded(&tx, &rows).await };
@@ -231,7 +231,7 @@ impl Combiner {
                 signals,
             } => {
                 let db = Connection::Postgres(pool.clone());
-                let places = caught(statement::on_server(&db, &rows, *relayed, again)).await?;
+                let places = caught(statement::on_server(&db, &rows, *relayed)).await?;
                 if !places.is_empty() {
                     signals.send(Signal::Logged as u8);
                 }

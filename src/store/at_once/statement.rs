@@ -151,22 +151,19 @@ fn moved(of: &str) -> String {
 ///
 /// Wallets are held first, in the order of their ids, as by everybody who holds more than one. One that
 /// somebody else holds is not waited for, or those who hold it would stop everybody: its bookings are
-/// passed over, and wait on the other way. Unless it is done `again`: a server says that it refuses before
-/// it lets go of what it held for that.
+/// passed over, and wait on the other way.
 pub(super) async fn on_server(
     db: &impl ConnectionTrait,
     rows: &[Row],
     relayed: bool,
-    again: bool,
 ) -> Result<Places, StoreError> {
     let (columns, moved) = (transactions::COLUMNS, moved("fit"));
     let sent = if relayed { outbox::SENT } else { "" };
-    let skip = if again { "" } else { " SKIP LOCKED" };
     // The answer's position is written as by `LogPosition`.
     let text = format!(
         ", held AS MATERIALIZED ( \
            SELECT id, user_id, currency FROM wallets WHERE id IN (SELECT wallet_id FROM given) \
-           ORDER BY id FOR NO KEY UPDATE{skip}), \
+           ORDER BY id FOR NO KEY UPDATE SKIP LOCKED), \
          fit AS MATERIALIZED (SELECT given.* FROM given JOIN held wallet ON {AS_USUAL}), \
          moved AS ({moved}), \
          booked AS (INSERT INTO transactions ({columns}) SELECT {BOOKED} FROM fit), \

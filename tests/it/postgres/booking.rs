@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 use uuid::Uuid;
+use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::at_once::KeptAnswer;
 use wealth_companion::store::event_log::LogPosition;
 use wealth_companion::store::idempotency::{self, KeyedRequest};
@@ -54,15 +55,17 @@ async fn book_anyhow(chain: &Chain, who: Household, draft: &Draft) {
     }
 }
 
+/// Holds the wallet of somebody.
+fn held(who: Household) -> String {
+    let id = who.wallet_id;
+    format!("SELECT 1 FROM wallets WHERE id = '{id}' FOR NO KEY UPDATE")
+}
+
 #[tokio::test]
 async fn a_wallet_that_is_held_stops_no_other() {
     let chain = Chain::on_postgres(&[]).await;
     let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
-    let text = format!(
-        "SELECT 1 FROM wallets WHERE id = '{}' FOR NO KEY UPDATE",
-        ada.wallet_id
-    );
-    let slow = Slow::with(&chain, text).await;
+    let slow = Slow::with(&chain, held(ada)).await;
     let of_ada = expense(ada, "1.00", day("2026-02-10"));
     let of_bob = expense(bob, "1.00", day("2026-02-10"));
     let together = (0..40).map(|index| {
@@ -78,6 +81,38 @@ async fn a_wallet_that_is_held_stops_no_other() {
     for (index, verdict) in verdicts.iter().enumerate() {
         let place = verdict.as_ref().expect("booked, or passed over");
         assert_eq!(place.is_some(), index % 2 == 1, "{index}");
+    }
+    slow.end().await;
+}
+
+/// What is refused has its batch written once more, by halves: they are as patient as the batch was.
+#[tokio::test]
+async fn a_wallet_that_is_held_stops_no_other_where_one_is_refused() {
+    let chain = Chain::on_postgres(&[]).await;
+    let (ada, bob) = (chain.household("ada").await, chain.household("bob").await);
+    let eve = chain.household("eve").await;
+    // Her wallet is as full as can be: what she earns does not fit.
+    chain.set_balance(eve, 4_000_000_000_000_000_000).await;
+    let slow = Slow::with(&chain, held(ada)).await;
+    let of_ada = expense(ada, "1.00", day("2026-02-10"));
+    let of_bob = expense(bob, "1.00", day("2026-02-10"));
+    let mut too_much = expense(eve, "1.00", day("2026-02-10"));
+    too_much.transaction_type = TransactionType::Income;
+    // The first is written alone; behind it Ada and Eve meet in a batch.
+    let together = (0..40).map(|index| match index % 4 {
+        1 => book(&chain, ada, &of_ada, None),
+        2 => book(&chain, eve, &too_much, None),
+        _ => book(&chain, bob, &of_bob, None),
+    });
+    let verdicts = timeout(PATIENCE, join_all(together)).await;
+    let verdicts = verdicts.expect("nobody waits for her");
+    for (index, verdict) in verdicts.iter().enumerate() {
+        let is_right = match index % 4 {
+            1 => matches!(verdict, Ok(None)),
+            2 => matches!(verdict, Err(StoreError::Invalid { .. })),
+            _ => matches!(verdict, Ok(Some(_))),
+        };
+        assert!(is_right, "{index}: {verdict:?}");
     }
     slow.end().await;
 }

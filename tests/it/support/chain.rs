@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Statement};
 use tempfile::TempDir;
 use uuid::Uuid;
 use wealth_companion::bus::consumer::Consumer;
@@ -288,6 +288,19 @@ impl Chain {
             Some(ready) => at_once::book(&self.store, &ready, kept).await,
             None => Ok(None),
         }
+    }
+
+    /// Sets the balance of somebody's wallets, whatever was booked.
+    pub(crate) async fn set_balance(&self, who: Household, minor: i64) {
+        let unit = self.store.write(move |tx| async move {
+            let text = "UPDATE wallets SET balance_minor = $1 WHERE user_id = $2";
+            let values = [minor.into(), who.user_id.into()];
+            let backend = tx.get_database_backend();
+            tx.execute_raw(Statement::from_sql_and_values(backend, text, values))
+                .await?;
+            Ok(())
+        });
+        unit.await.expect("set");
     }
 
     /// A monthly budget for the household's category.
