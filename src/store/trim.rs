@@ -97,16 +97,22 @@ async fn trim_log(
     before: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let mut values: Vec<Value> = vec![before.into(), BATCH_MAX.into()];
-    let is_read = match read_by_all {
+    let (looked_at, is_read) = match read_by_all {
         Some(at) => {
             values.extend(at.values());
-            "(xid, position) <= ($3, $4)"
+            ("(xid, position) <= ($3, $4)", "true")
         }
-        None => "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.position = event_log.position)",
+        None => (
+            "true",
+            "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.position = oldest.position)",
+        ),
     };
+    // No more than the oldest are looked at: where none of them has grown old, none has.
+    let row = row_id(&**tx);
     let text = format!(
-        "DELETE FROM event_log WHERE position IN (SELECT position FROM event_log \
-         WHERE {is_read} AND created_at < $1 ORDER BY xid, position LIMIT $2)"
+        "DELETE FROM event_log WHERE {row} IN (SELECT place FROM \
+         (SELECT {row} AS place, position, created_at FROM event_log WHERE {looked_at} \
+         ORDER BY xid, position LIMIT $2) AS oldest WHERE created_at < $1 AND {is_read})"
     );
     Ok(execute(&**tx, text, values).await?.rows_affected())
 }
