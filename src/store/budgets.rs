@@ -505,16 +505,15 @@ async fn first_spending_day(
     db: &impl ConnectionTrait,
     budget: &Budget,
 ) -> Result<Option<NaiveDate>, StoreError> {
-    let mut text = "SELECT MIN(date) FROM daily_spending \
+    let mut text = "SELECT date FROM daily_spending \
          WHERE user_id = $1 AND currency = $2 AND amount_minor <> 0"
         .to_owned();
     let mut values: Vec<Value> = vec![budget.user_id.into(), budget.currency().code().into()];
     only_its_categories(budget, &mut text, &mut values);
+    // Not `MIN`: PostgreSQL, where it does not know how much there is, would read all of it.
+    text.push_str(" ORDER BY date LIMIT 1");
     let row = one(db, text, values).await?;
-    Ok(row
-        .map(|row| row.try_get_by_index(0))
-        .transpose()?
-        .flatten())
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
 /// Periods as they are kept, across users: for a recount.
