@@ -1,9 +1,10 @@
 //! Categories: what money was earned by or spent on. A usual set exists from registration on.
 
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
@@ -112,6 +113,15 @@ pub async fn get(
         .await?
         .ok_or(StoreError::NotFound("category"))?
         .try_into()
+}
+
+/// The category of this id if it is the user's: for a statement on its bookings.
+pub(super) fn own(user_id: Uuid, id: Uuid) -> SelectStatement {
+    categories::Entity::find_by_id(id)
+        .select_only()
+        .column(categories::Column::Id)
+        .filter(categories::Column::UserId.eq(user_id))
+        .into_query()
 }
 
 /// The user's categories, oldest first.

@@ -4,8 +4,10 @@
 //! renames a wallet need not race with every purchase.
 
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
 };
 use uuid::Uuid;
 
@@ -101,6 +103,15 @@ pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<W
         .await?
         .ok_or(StoreError::NotFound("wallet"))?
         .try_into()
+}
+
+/// The wallet of this id if it is the user's: for a statement on its bookings.
+pub(super) fn own(user_id: Uuid, id: Uuid) -> SelectStatement {
+    wallets::Entity::find_by_id(id)
+        .select_only()
+        .column(wallets::Column::Id)
+        .filter(wallets::Column::UserId.eq(user_id))
+        .into_query()
 }
 
 /// The user's wallets, oldest first.
