@@ -99,14 +99,33 @@ async fn transactions(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .foreign_key(&mut used_key("transactions", "category_id", "categories"));
     revision(&mut transactions);
     manager.create_table(transactions).await?;
-    // Each list order that the API offers walks one of these from its end; the last two also serve
-    // the checks of the foreign keys.
-    for columns in [
-        &["user_id", "date", "id"][..],
-        &["wallet_id", "date", "id"],
-        &["category_id", "date", "id"],
+    // Each list walks one of these from its end; the last two also serve the checks of the foreign keys.
+    // What it may be filtered by besides stands behind the order, so that what does not fit is passed over
+    // in the index. A wallet has one currency.
+    for (of, columns) in [
+        (
+            "ix_transactions_of_user",
+            &["user_id", "date", "id", "type", "currency", "amount_minor"][..],
+        ),
+        (
+            "ix_transactions_of_wallet",
+            &["wallet_id", "date", "id", "type", "amount_minor"],
+        ),
+        (
+            "ix_transactions_of_category",
+            &[
+                "category_id",
+                "date",
+                "id",
+                "wallet_id",
+                "type",
+                "currency",
+                "amount_minor",
+            ],
+        ),
     ] {
-        manager.create_index(index("transactions", columns)).await?;
+        let index = index("transactions", columns).name(of).to_owned();
+        manager.create_index(index).await?;
     }
     Ok(())
 }

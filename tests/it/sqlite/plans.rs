@@ -15,7 +15,7 @@ use crate::support::Chain;
 use crate::support::chain::{Household, day};
 
 /// The index of the usual list.
-const BY_DATE: &str = "ix_transactions_user_id_date_id";
+const BY_DATE: &str = "ix_transactions_of_user";
 
 fn usd() -> Currency {
     Currency::parse("USD").expect("a currency")
@@ -82,7 +82,7 @@ async fn a_page_of_bookings_walks_an_index_from_where_it_begins() {
         ("all", BY_DATE, Filter::default()),
         (
             "of a wallet",
-            "ix_transactions_wallet_id_date_id",
+            "ix_transactions_of_wallet",
             Filter {
                 wallet_id: Some(ada.wallet_id),
                 ..Filter::default()
@@ -90,7 +90,7 @@ async fn a_page_of_bookings_walks_an_index_from_where_it_begins() {
         ),
         (
             "of a category",
-            "ix_transactions_category_id_date_id",
+            "ix_transactions_of_category",
             Filter {
                 category_id: Some(ada.category_id),
                 ..Filter::default()
