@@ -3,8 +3,11 @@
 
 mod booking;
 mod connections;
+mod explained;
+mod history;
 mod log;
 mod migrating;
+mod plan;
 mod projecting;
 mod proxy;
 mod repairing;

@@ -23,12 +23,12 @@ async fn behind(proxy: &Proxy) -> Chain {
     Chain::at(&url, &[("database.write_connections_max", "1")]).await
 }
 
-fn projector(chain: &Chain) -> Projector {
+pub(super) fn projector(chain: &Chain) -> Projector {
     Projector::new(chain.store.clone(), chain.clock.clone(), chain.ids.clone())
 }
 
 /// An expense of a dollar that the projector hears of.
-fn dollar(chain: &Chain, who: Household, date: NaiveDate) -> Heard {
+pub(super) fn dollar(chain: &Chain, who: Household, date: NaiveDate) -> Heard {
     let (act, usd) = (chain.act(who), Currency::parse("USD").expect("a currency"));
     let transaction_id = chain.ids.v7(act.now);
     let data = TransactionCreated {
