@@ -184,39 +184,78 @@ pub(super) async fn on_server(
 
 /// The same in a unit of work of an embedded database: nobody else writes meanwhile.
 pub(super) async fn embedded(tx: &Tx, rows: &[Row]) -> Result<Places, StoreError> {
-    let given = |fit: &HashSet<Uuid>| {
-        let fit = rows.iter().filter(|row| fit.contains(&row.event_id));
-        Given::new(COLUMNS, fit.map(|row| row.values.clone()))
-    };
-    let wanted = rows.iter().filter(|row| !row.is_abandoned());
-    let all = wanted.map(|row| row.event_id).collect();
+    let wanted: Vec<&Row> = rows.iter().filter(|row| !row.is_abandoned()).collect();
     let text = format!("SELECT event_id FROM given JOIN wallets AS wallet ON {AS_USUAL}");
     let none = [NO_CATEGORY.into()];
-    let found = given(&all).run(&**tx, &text, none.clone()).await?;
+    let columns = [
+        "event_id",
+        "user_id",
+        "wallet_id",
+        "currency",
+        "category_id",
+        "category",
+        "key",
+    ];
+    let found = given(&wanted, columns)
+        .run(&**tx, &text, none.clone())
+        .await?;
     let fit = found.iter().map(|row| row.try_get_by_index(0));
     let fit: HashSet<Uuid> = fit.collect::<Result<_, _>>()?;
+    let fit: Vec<&Row> = (wanted.into_iter())
+        .filter(|row| fit.contains(&row.event_id))
+        .collect();
 
-    let columns = transactions::COLUMNS;
-    let text =
-        format!("INSERT INTO transactions ({columns}) SELECT {BOOKED} FROM given WHERE true");
-    given(&fit).run(&**tx, &text, none).await?;
-    given(&fit).run(&**tx, &moved("given"), []).await?;
+    let columns = [
+        "id",
+        "user_id",
+        "wallet_id",
+        "type",
+        "amount_minor",
+        "currency",
+        "date",
+        "category_id",
+        "description",
+        "payee",
+        "notes",
+        "at",
+    ];
+    let booked = transactions::COLUMNS;
+    let text = format!("INSERT INTO transactions ({booked}) SELECT {BOOKED} FROM given WHERE true");
+    given(&fit, columns).run(&**tx, &text, none).await?;
+    let sums = given(&fit, ["wallet_id", "signed_minor"]);
+    sums.run(&**tx, &moved("given"), []).await?;
     let text = "INSERT INTO event_log (event_id, type, user_id, envelope, created_at) \
          SELECT event_id, $1, user_id, envelope, at FROM given WHERE true \
          RETURNING event_id, xid, position";
-    let said = given(&fit).run(&**tx, text, [CREATED.as_str().into()]);
-    let places = places(&said.await?)?;
-    if rows.iter().any(|row| row.has_key) {
-        // The answer's position is written as by `LogPosition`.
-        let text = "INSERT INTO idempotency_keys (user_id, key, request_hash, answer, created_at) \
-             SELECT given.user_id, key, request_hash, CAST(head || position || tail AS BLOB), at \
-             FROM given JOIN event_log USING (event_id) WHERE key <> ''";
-        given(&fit).run(&**tx, text, []).await?;
-    }
+    let events = given(&fit, ["event_id", "user_id", "envelope", "at"]);
+    let places = places(&events.run(&**tx, text, [CREATED.as_str().into()]).await?)?;
+    let keyed: Vec<&Row> = fit.into_iter().filter(|row| row.has_key).collect();
+    // The answer's position is written as by `LogPosition`.
+    let text = "INSERT INTO idempotency_keys (user_id, key, request_hash, answer, created_at) \
+         SELECT given.user_id, key, request_hash, CAST(head || position || tail AS BLOB), at \
+         FROM given JOIN event_log USING (event_id)";
+    let columns = [
+        "event_id",
+        "user_id",
+        "key",
+        "request_hash",
+        "head",
+        "tail",
+        "at",
+    ];
+    given(&keyed, columns).run(&**tx, text, []).await?;
     if !places.is_empty() {
         tx.after_commit(Signal::Logged);
     }
     Ok(places)
+}
+
+/// Some of the columns of these rows.
+fn given<const N: usize>(rows: &[&Row], columns: [&'static str; N]) -> Given<N> {
+    let place = |name| COLUMNS.iter().position(|column| *column == name);
+    let places = columns.map(|name| place(name).expect("one of the columns"));
+    let some = |row: &&Row| places.map(|place| row.values[place].clone());
+    Given::new(columns, rows.iter().map(some))
 }
 
 fn places(rows: &[QueryResult]) -> Result<Places, StoreError> {
