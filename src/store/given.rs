@@ -76,6 +76,9 @@ impl<const COLUMNS: usize> Given<COLUMNS> {
         let columns = self.columns.join(", ");
         let mut found = Vec::new();
         if db.get_database_backend() != DbBackend::Postgres {
+            for value in self.rows.iter().flatten() {
+                encoded(value)?;
+            }
             for rows in self.rows.chunks(PARAMETERS_MAX / COLUMNS) {
                 let row = format!("({})", ["?"; COLUMNS].join(","));
                 let places = vec![row.as_str(); rows.len()].join(",");
