@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-quick bench-projector bench-chain docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -111,6 +111,12 @@ bench: ## Measure the API under load beside the raw database (ARGS="--bookings 1
 
 bench-quick: ## The same in a few minutes, with short histories
 	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --seconds 4 --check benches/expected.json $(ARGS)"
+
+bench-micro: ## Measure amounts, events, answers and sums by themselves: time, then instructions with valgrind (ARGS="--json")
+	@sh .ci/need cargo cc python3
+	$(CARGO) build --locked --release --bench micro
+	"$(call bench_of,micro)" --bench
+	python3 tools/instructions.py --binary "$(call bench_of,micro)" --check benches/instructions.json $(ARGS)
 
 bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL, without TLS and with it
 	@sh .ci/need cargo cc python3
