@@ -189,8 +189,8 @@ impl Store {
     /// share one commit; one that fails takes nothing of its neighbours with it.
     ///
     /// # Errors
-    /// The unit's own, with nothing written; [`StoreError::Busy`] when the database could not commit;
-    /// [`StoreError::Defect`] when the unit panicked.
+    /// The unit's own, with nothing written; [`StoreError::Busy`] when the database could not commit, or did
+    /// not tell whether it has; [`StoreError::Defect`] when the unit panicked.
     pub async fn write<T, F, U>(&self, unit: U) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -245,7 +245,7 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
             "It cannot be done now",
-            "nothing was written; try again in a moment",
+            "try again in a moment; what is sent with the same Idempotency-Key is written once",
         )
         .with(RETRY_AFTER, BUSY_RETRY_SECS);
         problem.0.cause = Some(cause.into());

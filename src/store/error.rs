@@ -45,7 +45,8 @@ pub enum StoreError {
         /// What is wrong with it, for the client.
         detail: String,
     },
-    /// A fault that passes: locked, full, unreachable. Nothing was written; try again.
+    /// A fault that passes: locked, full, unreachable. Try again; where the answer to a commit was lost,
+    /// nobody knows whether it was made.
     #[error("the database cannot do it now: {0}")]
     Busy(String),
     /// The database that was to be looked at is not there.

@@ -251,7 +251,7 @@ const fn meaning(status: u16) -> &'static str {
         422 => "Fields or headers are wrong: `errors` says which",
         428 => "`If-Match` is missing",
         429 => "Too much at once",
-        503 => "It cannot be done now; nothing was written",
+        503 => "It cannot be done now: try again, a write with the same `Idempotency-Key`",
         _ => "It is our fault",
     }
 }

@@ -73,8 +73,8 @@ struct Waiting {
 type Verdict = Result<Option<LogPosition>, StoreError>;
 
 impl Queue {
-    /// The batch that is to be written beside those that are; none yet.
-    fn next(&mut self) -> Option<Vec<Waiting>> {
+    /// Those who are to be written beside the others, with their wallets; none yet.
+    fn next(&mut self) -> Option<(Vec<Waiting>, Vec<Uuid>)> {
         self.waiting.retain(|it| !it.row.is_abandoned());
         let enough = if self.lanes == 0 { 1 } else { WORTH_A_LANE };
         if self.waiting.len() < enough || self.lanes == self.lanes_max {
@@ -98,13 +98,20 @@ impl Queue {
         if batch.is_empty() {
             return None;
         }
+        let wallets: Vec<Uuid> = batch.iter().map(|it| it.row.wallet_id).collect();
         self.lanes += 1;
-        self.wallets.extend(batch.iter().map(|it| it.row.wallet_id));
-        Some(batch)
+        self.wallets.extend(&wallets);
+        Some((batch, wallets))
     }
 }
 
-/// A batch that is being written. However that ends, its lane is free then.
+/// Bookings that are written together, and on what.
+struct Batch {
+    waiting: Vec<Waiting>,
+    lane: Lane,
+}
+
+/// What a batch is written on. However that ends, it is free then.
 struct Lane {
     queue: Arc<Mutex<Queue>>,
     wallets: Vec<Uuid>,
@@ -166,7 +173,7 @@ impl Combiner {
                 return Err(StoreError::Busy("too many writes are waiting".to_owned()));
             }
             queue.waiting.push_back(Waiting { row, verdict });
-            queue.next()
+            self.next(&mut queue)
         };
         if let Some(batch) = next {
             self.home.spawn(self.clone().write_from(batch));
@@ -179,21 +186,25 @@ impl Combiner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn next(&self, queue: &mut Queue) -> Option<Batch> {
+        let (waiting, wallets) = queue.next()?;
+        let queue = Arc::clone(&self.queue);
+        let lane = Lane { queue, wallets };
+        Some(Batch { waiting, lane })
+    }
+
     /// Writes this batch, and then what has come meanwhile.
-    async fn write_from(self, mut batch: Vec<Waiting>) {
+    async fn write_from(self, mut batch: Batch) {
         loop {
-            let lane = Lane {
-                queue: Arc::clone(&self.queue),
-                wallets: batch.iter().map(|it| it.row.wallet_id).collect(),
-            };
+            let Batch { waiting, lane } = batch;
             let (rows, waiting): (Vec<Row>, Vec<_>) =
-                batch.into_iter().map(|it| (it.row, it.verdict)).unzip();
+                waiting.into_iter().map(|it| (it.row, it.verdict)).unzip();
             for (told, waiting) in self.write(rows).await.into_iter().zip(waiting) {
                 // Whoever stopped waiting does not hear of it: the booking stands all the same.
                 let _ = waiting.send(told);
             }
             drop(lane);
-            let next = self.queue().next();
+            let next = self.next(&mut self.queue());
             match next {
                 Some(next) => batch = next,
                 None => return,
