@@ -138,29 +138,16 @@ pub(super) async fn show(
     let position = books::reached(&api, user_id, query.0.wait_for.as_deref()).await?;
 
     let reads = api.store.reads();
-    let first = month.plus(1 - TREND_MONTHS);
-    let months = sums::months(
-        reads,
-        user_id,
-        currency,
-        first.first_day(),
-        month.first_day(),
-    )
-    .await?;
-    let by_category = sums::by_category(reads, user_id, currency, month.first_day()).await?;
-    let by_wallet = sums::by_wallet(reads, user_id, currency, month.first_day()).await?;
-    let all = PageRequest {
-        limit: BUDGETS,
-        after: None,
-    };
-    let budgets = stored_budgets::list(reads, user_id, all).await?.items;
-    let latest = PageRequest {
-        limit: LATEST,
-        after: None,
-    };
-    let latest = transactions::list(reads, user_id, &Filter::default(), latest)
-        .await?
-        .items;
+    let (first, day) = (month.plus(1 - TREND_MONTHS), month.first_day());
+    let filter = Filter::default();
+    // None waits for another: together they take as long as the longest.
+    let (months, by_category, by_wallet, budgets, latest) = tokio::try_join!(
+        sums::months(reads, user_id, currency, first.first_day(), day),
+        sums::by_category(reads, user_id, currency, day),
+        sums::by_wallet(reads, user_id, currency, day),
+        stored_budgets::list(reads, user_id, PageRequest::first(BUDGETS)),
+        transactions::list(reads, user_id, &filter, PageRequest::first(LATEST)),
+    )?;
 
     let trend = trend(&months, first, currency)?;
     let of_month = Flow::of(&months, month, currency)?;
@@ -175,9 +162,9 @@ pub(super) async fn show(
             .map(|sum| category_sum(sum, currency))
             .collect(),
         by_wallet: wallet_sums(by_wallet, currency)?,
-        budgets: budgets::views(&api, &budgets, today).await?,
+        budgets: budgets::views(&api, &budgets.items, today).await?,
         trend,
-        latest: latest.iter().map(TransactionView::from).collect(),
+        latest: latest.items.iter().map(TransactionView::from).collect(),
     };
     Ok(HttpResponse::Ok()
         .insert_header((X_LOG_POSITION, position.to_string()))

@@ -11,6 +11,13 @@ pub struct PageRequest<K> {
 }
 
 impl<K> PageRequest<K> {
+    /// The first rows of a list.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        let after = None;
+        Self { limit, after }
+    }
+
     /// One row more than asked for tells whether there is a next page.
     pub(super) fn fetch(&self) -> u64 {
         u64::from(self.limit) + 1
