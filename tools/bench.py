@@ -30,7 +30,9 @@ from measure.server import Person, Server
 
 PEOPLE = 64
 CONNECTIONS = 64
+SIGN_INS_AT_ONCE = 8
 READS_PER_SECOND = 200
+LIST_ALONE, LIST_BESIDE = "wallets", "wallets, beside sign-ins"
 # Of the top rate: what a service may be asked to bear for long.
 STEADY = 0.7
 
@@ -68,6 +70,8 @@ def ratios(rows):
         for work in sorted({row["work"] for row in ours if row["work"].endswith("/s")}):
             p50 = {row["bookings"]: row["p50_ms"] for row in ours if row["work"] == work}
             found[f"{database}: {work}, the shortest history beside the longest"] = p50[shortest] / p50[longest]
+        p99 = {work: max(row["p99_ms"] for row in ours if row["work"] == work) for work in (LIST_ALONE, LIST_BESIDE)}
+        found[f"{database}: p99 of a list alone, beside itself while people sign in"] = p99[LIST_ALONE] / p99[LIST_BESIDE]
     return found
 
 
@@ -146,11 +150,29 @@ def on_database(args, database, bookings):
         rows.append({"work": "book, top rate", **top, **ratio})
         rate = STEADY * top["per_second"]
         rows.append({"work": "book, 70 % of it", **load(args, server, requests, CONNECTIONS, rate)})
+    rows += beside_sign_ins(args, database)
     acknowledged = bookings + sum(row.pop("created", 0) for row in rows)
     if (found := database.count()) != acknowledged:
         raise SystemExit(f"bench: {acknowledged} bookings were acknowledged, and {found} are there")
     settle(database)
     return rows
+
+
+def beside_sign_ins(args, database):
+    """A list by itself, and while others sign in as fast as they are let, with passwords hashed as in production."""
+    with Server(database, passwords_as_usual=True) as server:
+        person = Person(server.address)
+        listed = [person.request("GET", "/v1/wallets")]
+        alone = load(args, server, listed, 16, READS_PER_SECOND)
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+            print(json.dumps(person.sign_in()), file=file, flush=True)
+            others = subprocess.Popen([args.load, server.address, file.name, str(SIGN_INS_AT_ONCE), str(args.seconds + 1)],
+                                      stdout=subprocess.PIPE)
+            beside = load(args, server, listed, 16, READS_PER_SECOND)
+            signed_in = json.loads(others.communicate()[0])
+    if not signed_in["statuses"].get("200"):
+        raise SystemExit(f"bench: nobody could sign in: {signed_in['statuses']}")
+    return [{"work": LIST_ALONE, **alone}, {"work": LIST_BESIDE, **beside}]
 
 
 def load(args, server, requests, connections, rate=None):

@@ -88,13 +88,44 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let _permit = self
-            .parallel
-            .acquire()
+        let permit = Arc::clone(&self.parallel)
+            .acquire_owned()
             .await
             .map_err(|_| Problem::unavailable("the server is stopping"))?;
-        tokio::task::spawn_blocking(work)
+        // It goes on when nobody waits for it any more, and counts until it has ended.
+        let counted = move || {
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(counted)
             .await
             .map_err(|error| Problem::defect(format!("hashing: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::config::{Config, LoadArgs};
+
+    #[tokio::test]
+    async fn hashing_that_nobody_waits_for_counts_until_it_has_ended() {
+        let args = LoadArgs::new()
+            .flag("auth.jwt_secret_key", "k".repeat(32), "--set")
+            .flag("auth.hash_parallel_max", "1", "--set");
+        let config = Config::load(&args).expect("a configuration").config;
+        let passwords = Passwords::new(&config.auth, Ids::seeded(1)).expect("parameters");
+        let (end, ended) = mpsc::channel();
+        let mut hashing = Box::pin(passwords.off_thread(move || ended.recv()));
+        assert!((&mut hashing).now_or_never().is_none());
+        drop(hashing);
+        assert_eq!(passwords.parallel.available_permits(), 0);
+        end.send(()).expect("it goes on");
+        let again = passwords.parallel.acquire().await;
+        drop(again.expect("it has ended"));
     }
 }

@@ -15,16 +15,18 @@ PATIENCE_SECS = 120
 
 
 class Server:
-    """The binary on a database, with no limits of rate."""
+    """The binary on a database, with no limits of rate. Passwords are hashed with next to no memory, or as usual."""
 
-    def __init__(self, database, arguments=None):
+    def __init__(self, database, arguments=None, passwords_as_usual=False):
         self.database = database
         public, internal = free_port(), free_port()
         self.address, self.internal = f"127.0.0.1:{public}", f"127.0.0.1:{internal}"
         environment = dict(os.environ, WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
-                           WEALTH__LOG__LEVEL="warn", WEALTH__AUTH__HASH_MEMORY_KIB="8",
+                           WEALTH__LOG__LEVEL="warn",
                            WEALTH__HTTP__PUBLIC_ADDR=self.address, WEALTH__HTTP__INTERNAL_ADDR=self.internal,
                            **database.environment)
+        if not passwords_as_usual:
+            environment["WEALTH__AUTH__HASH_MEMORY_KIB"] = "8"
         arguments = database.roles if arguments is None else arguments
         begun = time.monotonic()
         self.process = subprocess.Popen([database.binary, "--data-dir", database.folder, *arguments], env=environment,
@@ -76,7 +78,8 @@ class Person:
 
     def __init__(self, address):
         self.address, self.token, self.position = address, None, None
-        person = {"email": f"bench-{uuid.uuid4()}@example.com", "password": uuid.uuid4().hex, "currency": "USD"}
+        self.known_by = {"email": f"bench-{uuid.uuid4()}@example.com", "password": uuid.uuid4().hex}
+        person = {**self.known_by, "currency": "USD"}
         self.token = self.send("POST", "/v1/auth/register", person)["access_token"]
         self.id = uuid.UUID(self.send("GET", "/v1/me")["id"])
         self.wallet = self.send("POST", "/v1/wallets", {"name": "Bench", "type": "bank", "currency": "USD"})["id"]
@@ -105,6 +108,9 @@ class Person:
         body = {"wallet_id": self.wallet, "category_id": self.categories[number % len(self.categories)],
                 "type": "expense", "amount": amount, "date": day}
         return self.request("POST", "/v1/transactions", body)
+
+    def sign_in(self):
+        return {**self.request("POST", "/v1/auth/login", self.known_by), "token": None}
 
     def deep_page(self, behind):
         """The address of a page with so many bookings before it."""
