@@ -164,12 +164,9 @@ def beside_sign_ins(args, database):
         person = Person(server.address)
         listed = [person.request("GET", "/v1/wallets")]
         alone = load(args, server, listed, 16, READS_PER_SECOND)
-        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
-            print(json.dumps(person.sign_in()), file=file, flush=True)
-            others = subprocess.Popen([args.load, server.address, file.name, str(SIGN_INS_AT_ONCE), str(args.seconds + 1)],
-                                      stdout=subprocess.PIPE)
-            beside = load(args, server, listed, 16, READS_PER_SECOND)
-            signed_in = json.loads(others.communicate()[0])
+        others = started(args, server, [person.sign_in()], SIGN_INS_AT_ONCE, args.seconds + 1)
+        beside = load(args, server, listed, 16, READS_PER_SECOND)
+        signed_in = told_by(others)
     if not signed_in["statuses"].get("200"):
         raise SystemExit(f"bench: nobody could sign in: {signed_in['statuses']}")
     return [{"work": LIST_ALONE, **alone}, {"work": LIST_BESIDE, **beside}]
@@ -178,12 +175,7 @@ def beside_sign_ins(args, database):
 def load(args, server, requests, connections, rate=None):
     """Runs the generator; gives what it saw, and what that took of the machine."""
     cpu, flushes = server.cpu_secs(), server.flushes()
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
-        file.writelines(json.dumps(request) + "\n" for request in requests)
-        file.flush()
-        command = [args.load, server.address, file.name, str(connections), str(args.seconds)]
-        command += [] if rate is None else [str(rate)]
-        told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    told = told_by(started(args, server, requests, connections, args.seconds, rate))
     if set(told["statuses"]) - {"200", "201"}:
         raise SystemExit(f"bench: something was refused: {told['statuses']}")
     answers, created = told["answers"], told["statuses"].get("201", 0)
@@ -192,6 +184,24 @@ def load(args, server, requests, connections, rate=None):
         "memory_mib": server.memory_mib(), "cpu_secs": 1_000 * (server.cpu_secs() - cpu) / answers,
         "flushes": (server.flushes() - flushes) / created if created else None, "created": created,
     }
+
+
+def started(args, server, requests, connections, seconds, rate=None):
+    """The generator, which reads all requests before it sends the first."""
+    command = [args.load, server.address, "/dev/stdin", str(connections), str(seconds)]
+    command += [] if rate is None else [str(rate)]
+    generator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with generator.stdin as lines:
+        lines.writelines(json.dumps(request) + "\n" for request in requests)
+    return generator
+
+
+def told_by(generator):
+    """What it has seen, at its end."""
+    told = generator.stdout.read()
+    if generator.wait():
+        raise SystemExit("bench: the generator of load ended badly")
+    return json.loads(told)
 
 
 def settle(database):

@@ -76,17 +76,17 @@ impl<const COLUMNS: usize> Given<COLUMNS> {
         let columns = self.columns.join(", ");
         let mut found = Vec::new();
         if db.get_database_backend() != DbBackend::Postgres {
-            for value in self.rows.iter().flatten() {
-                encoded(value)?;
-            }
-            for rows in self.rows.chunks(PARAMETERS_MAX / COLUMNS) {
-                let row = format!("({})", ["?"; COLUMNS].join(","));
-                let places = vec![row.as_str(); rows.len()].join(",");
+            check(&self.rows)?;
+            let row = format!("({})", ["?"; COLUMNS].join(","));
+            let mut left = self.rows.into_iter();
+            while left.len() > 0 {
+                let count = left.len().min(PARAMETERS_MAX / COLUMNS);
+                let places = vec![row.as_str(); count].join(",");
                 // The values beside the rows come after them.
-                let text = counted_from(text, rows.len() * COLUMNS);
+                let text = counted_from(text, count * COLUMNS);
                 let text = format!("WITH given ({columns}) AS (VALUES {places}) {text}");
-                let given = rows.iter().flatten().chain(&values).cloned();
-                found.extend(all(db, text, given).await?);
+                let rows = left.by_ref().take(count).flatten();
+                found.extend(all(db, text, rows.chain(values.iter().cloned())).await?);
             }
             return Ok(found);
         }
@@ -103,6 +103,12 @@ impl<const COLUMNS: usize> Given<COLUMNS> {
         }
         Ok(found)
     }
+}
+
+/// What PostgreSQL refuses as it takes the rows apart, SQLite is not given either.
+fn check<const COLUMNS: usize>(rows: &[[Value; COLUMNS]]) -> Result<(), DbErr> {
+    let mut values = rows.iter().flatten();
+    values.try_for_each(|value| encoded(value).map(drop))
 }
 
 fn pieces<const COLUMNS: usize>(rows: Vec<[Value; COLUMNS]>) -> Result<Vec<Piece<COLUMNS>>, DbErr> {
@@ -208,6 +214,7 @@ mod tests {
     fn what_is_null_or_of_another_type_is_an_error() {
         for value in [Option::<Uuid>::None.into(), 1.5_f64.into()] {
             let rows = vec![[value]];
+            assert!(check(&rows).is_err());
             assert!(pieces(rows).is_err());
         }
     }

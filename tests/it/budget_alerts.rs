@@ -16,10 +16,7 @@ use crate::support::chain::{Chain, Household, day};
 /// What the list shows after everything has settled, oldest first.
 async fn alerts_of(chain: &Chain, who: Household) -> Vec<Alert> {
     chain.settle().await;
-    let page = PageRequest {
-        limit: 200,
-        after: None,
-    };
+    let page = PageRequest::first(200);
     let mut alerts = alerts::list(chain.store.reads(), who.user_id, false, page)
         .await
         .expect("the alerts")

@@ -73,8 +73,8 @@ struct Waiting {
 type Verdict = Result<Option<LogPosition>, StoreError>;
 
 impl Queue {
-    /// Those who are to be written beside the others, with their wallets; none yet.
-    fn next(&mut self) -> Option<(Vec<Waiting>, Vec<Uuid>)> {
+    /// Those who are to be written beside the others; none yet. They count until their lane is dropped.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
         self.waiting.retain(|it| !it.row.is_abandoned());
         let enough = if self.lanes == 0 { 1 } else { WORTH_A_LANE };
         if self.waiting.len() < enough || self.lanes == self.lanes_max {
@@ -98,10 +98,9 @@ impl Queue {
         if batch.is_empty() {
             return None;
         }
-        let wallets: Vec<Uuid> = batch.iter().map(|it| it.row.wallet_id).collect();
         self.lanes += 1;
-        self.wallets.extend(&wallets);
-        Some((batch, wallets))
+        self.wallets.extend(batch.iter().map(|it| it.row.wallet_id));
+        Some(batch)
     }
 }
 
@@ -187,9 +186,11 @@ impl Combiner {
     }
 
     fn next(&self, queue: &mut Queue) -> Option<Batch> {
-        let (waiting, wallets) = queue.next()?;
-        let queue = Arc::clone(&self.queue);
-        let lane = Lane { queue, wallets };
+        let waiting = queue.next()?;
+        let lane = Lane {
+            queue: Arc::clone(&self.queue),
+            wallets: waiting.iter().map(|it| it.row.wallet_id).collect(),
+        };
         Some(Batch { waiting, lane })
     }
 
