@@ -28,7 +28,7 @@ use crate::hints::Hints;
 use crate::http::ingress::Ingress;
 use crate::http::internal::{self, Internal};
 use crate::http::request;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, open_files};
 use crate::notifier::Notifier;
 use crate::projector::Projector;
 use crate::redis::Redis;
@@ -106,6 +106,7 @@ impl App {
             .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
         if roles.contains(&Role::Api) {
             signing_key::ensure(&mut config, &ids)?;
+            open_files::take_what_is_allowed(config.http.connections_max as u64);
         }
         let config = Arc::new(config);
         let lifecycle = Lifecycle::new(

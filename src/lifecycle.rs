@@ -7,6 +7,7 @@
 //! [`stop_now`](Lifecycle::stop_now): what still runs has a moment to let go, then is dropped. The
 //! composition root makes one of these before anything else and waits on it last.
 
+pub mod open_files;
 mod readiness;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,14 @@
-//! Passwords: argon2id, off the async threads, so many at once and no more.
+//! Passwords: argon2id, on threads of their own, so many at once and no more.
 
+use std::io;
 use std::sync::Arc;
 
 use anyhow::Context;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
-use tokio::sync::Semaphore;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Ids;
 use crate::config::Auth;
@@ -17,11 +19,15 @@ const LANES: u32 = 1;
 /// Bytes of salt, as RFC 9106 recommends.
 const SALT_BYTES: usize = 16;
 
+/// How far threads that hash step back, of 19.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// Hashes and verifies passwords.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     params: Params,
-    parallel: Arc<Semaphore>,
+    threads: Arc<Threads>,
     ids: Ids,
     /// A hash that no password has: verifying against it takes as long as against a real one.
     nobody: Arc<str>,
@@ -35,7 +41,7 @@ impl Passwords {
     pub fn new(config: &Auth, ids: Ids) -> anyhow::Result<Self> {
         let params = Params::new(config.hash_memory_kib, config.hash_iterations, LANES, None)
             .map_err(|error| anyhow::anyhow!("auth.hash_*: {error}"))?;
-        let parallel = Arc::new(Semaphore::new(config.hash_parallel_max));
+        let threads = Threads::new(config.hash_parallel_max).context("threads that hash")?;
         // Only its parameters matter: the digest is of nothing, and nothing hashes to it.
         let nobody = format!(
             "$argon2id$v=19$m={},t={},p={LANES}$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
@@ -46,7 +52,7 @@ impl Passwords {
             .context("argon2")?;
         Ok(Self {
             params,
-            parallel,
+            threads: Arc::new(threads),
             ids,
             nobody: nobody.into(),
         })
@@ -88,26 +94,57 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = Arc::clone(&self.parallel)
-            .acquire_owned()
+        // What nobody waits for any more does not begin; what has begun goes on, and keeps its thread.
+        AbortOnDropHandle::new(self.threads.0.spawn_blocking(work))
             .await
-            .map_err(|_| Problem::unavailable("the server is stopping"))?;
-        // It goes on when nobody waits for it any more, and counts until it has ended.
-        let counted = move || {
-            let _permit = permit;
-            work()
-        };
-        tokio::task::spawn_blocking(counted)
-            .await
-            .map_err(|error| Problem::defect(format!("hashing: {error}")))
+            .map_err(|error| match error.is_cancelled() {
+                true => Problem::unavailable("the server is stopping"),
+                false => Problem::defect(format!("hashing: {error}")),
+            })
+    }
+}
+
+/// Threads that do nothing else: as many passwords are hashed at once as there are of them, and the
+/// memory that hashing takes is taken once for each.
+#[derive(Debug)]
+struct Threads(Handle, Option<Runtime>);
+
+impl Threads {
+    fn new(count: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(count)
+            .thread_name("hash")
+            .on_thread_start(step_back)
+            .build()?;
+        Ok(Self(runtime.handle().clone(), Some(runtime)))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.1.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Lets every other thread go first: hashing takes all of a processor, and who signs in waits for it
+/// anyway.
+fn step_back() {
+    // Elsewhere it would be the whole process that steps back.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "hashing has the priority of everything else");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use futures_util::FutureExt;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::config::{Config, LoadArgs};
@@ -119,13 +156,20 @@ mod tests {
             .flag("auth.hash_parallel_max", "1", "--set");
         let config = Config::load(&args).expect("a configuration").config;
         let passwords = Passwords::new(&config.auth, Ids::seeded(1)).expect("parameters");
+        let (begin, begun) = mpsc::channel();
         let (end, ended) = mpsc::channel();
-        let mut hashing = Box::pin(passwords.off_thread(move || ended.recv()));
-        assert!((&mut hashing).now_or_never().is_none());
-        drop(hashing);
-        assert_eq!(passwords.parallel.available_permits(), 0);
+        let mut first = Box::pin(passwords.off_thread(move || {
+            begin.send(()).expect("it is waited for");
+            ended.recv()
+        }));
+        assert!((&mut first).now_or_never().is_none());
+        begun.recv().expect("the first has begun");
+        drop(first);
+        let mut second = Box::pin(passwords.off_thread(|| ()));
+        // A thread too many would be done with it long before.
+        let waited = timeout(Duration::from_millis(100), &mut second).await;
+        assert!(waited.is_err(), "there is no thread for a second");
         end.send(()).expect("it goes on");
-        let again = passwords.parallel.acquire().await;
-        drop(again.expect("it has ended"));
+        second.await.expect("the first has ended");
     }
 }

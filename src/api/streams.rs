@@ -6,8 +6,8 @@
 //!
 //! A user's alerts are numbered in the order of their commits, those of different users are not, on
 //! PostgreSQL. So the tail only says of whom there is news; what it is, is read by the user's own
-//! place. News that was committed behind the tail is found when all places are looked at, every
-//! `streams.poll_ms`.
+//! place. News that was committed behind the tail is looked for every `streams.poll_ms`, in one
+//! query however many streams are open.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ use super::alerts::AlertView;
 use super::session::Session;
 use crate::config;
 use crate::http::Problem;
-use crate::store::alerts::{self, Alert};
+use crate::store::alerts::{self, Alert, Seen};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::names;
 
@@ -52,6 +52,11 @@ pub struct StreamHub {
 struct Open {
     /// The last news that was seen, of anybody.
     tail: i64,
+    /// Up to here no news can come any more; none until that is known of the first tail.
+    settled: Option<i64>,
+    /// A tail, and the first transaction that had not begun to write then: when all before it have
+    /// ended, the tail is settled.
+    settling: Option<(i64, i64)>,
     next_id: u64,
     by_user: HashMap<Uuid, Listening>,
 }
@@ -92,6 +97,11 @@ impl StreamHub {
     pub async fn begin(&self, store: &Store) -> Result<(), StoreError> {
         let end = alerts::end(store.reads()).await?;
         self.open().tail = end;
+        // Who had begun to write then may come behind it.
+        if store.reads().is_server() {
+            let seen = alerts::seen_after(store.reads(), end).await?;
+            self.open().settling = Some((end, seen.begun));
+        }
         Ok(())
     }
 
@@ -113,10 +123,23 @@ impl StreamHub {
         Ok(count)
     }
 
-    /// Looks at everybody who listens, for what was committed behind the tail.
-    async fn sweep(&self, store: &Store) -> Result<(), StoreError> {
-        let users = self.open().by_user.keys().copied().collect();
-        self.give_to(store, users).await
+    /// Looks for what was committed behind the tail, on PostgreSQL.
+    ///
+    /// Who writes an alert holds the user by then, and so has begun to write before the alert gets its
+    /// number: before any greater number could be seen.
+    async fn look_behind(&self, store: &Store) -> Result<(), StoreError> {
+        let (tail, settled) = {
+            let open = self.open();
+            (open.tail, open.settled)
+        };
+        let seen = alerts::seen_after(store.reads(), settled.unwrap_or(tail)).await?;
+        let missed = match settled {
+            Some(_) => self.open().missed_of(&seen.newest),
+            None => self.open().by_user.keys().copied().collect(),
+        };
+        self.give_to(store, missed).await?;
+        self.open().settle(tail, &seen);
+        Ok(())
     }
 
     /// Gives these users what is new of theirs.
@@ -148,15 +171,15 @@ impl StreamHub {
         draining: CancellationToken,
     ) -> anyhow::Result<()> {
         let mut alerted = store.signals().alerted();
-        let mut look_at_all = Instant::now() + self.config.poll;
+        let mut look_behind_at = Instant::now() + self.config.poll;
         while !draining.is_cancelled() {
             alerted.mark_unchanged();
             let mut step = self.tick(&store).await;
-            if look_at_all <= Instant::now() {
-                look_at_all = Instant::now() + self.config.poll;
+            if look_behind_at <= Instant::now() {
+                look_behind_at = Instant::now() + self.config.poll;
                 if let (Ok(_), true) = (&step, store.reads().is_server()) {
-                    let swept = self.sweep(&store).await;
-                    step = swept.and(step);
+                    let looked = self.look_behind(&store).await;
+                    step = looked.and(step);
                 }
             }
             match step {
@@ -164,7 +187,7 @@ impl StreamHub {
                 Ok(_) => {
                     tokio::select! {
                         () = draining.cancelled() => {}
-                        _ = timeout_at(look_at_all, alerted.changed()) => {}
+                        _ = timeout_at(look_behind_at, alerted.changed()) => {}
                     }
                 }
                 Err(error) => {
@@ -207,6 +230,24 @@ impl Open {
     fn places_of(&self, users: &[Uuid]) -> Vec<(Uuid, i64)> {
         let listens = |user_id: &Uuid| Some((*user_id, self.by_user.get(user_id)?.last));
         users.iter().filter_map(listens).collect()
+    }
+
+    /// Those who listen, and have not got their newest.
+    fn missed_of(&self, newest: &[(Uuid, i64)]) -> Vec<Uuid> {
+        let missed = |(user_id, seq): &(Uuid, i64)| {
+            let listening = self.by_user.get(user_id)?;
+            (listening.last < *seq).then_some(*user_id)
+        };
+        newest.iter().filter_map(missed).collect()
+    }
+
+    /// After what was seen behind this tail was given.
+    fn settle(&mut self, tail: i64, seen: &Seen) {
+        let (settling, begun) = *self.settling.get_or_insert((tail, seen.begun));
+        if begun <= seen.ended {
+            self.settled = Some(settling);
+            self.settling = Some((tail, seen.begun));
+        }
     }
 
     /// A stream that is too far behind is let go: its sender is dropped, and it ends.

@@ -119,7 +119,7 @@ fn later_layers_win() {
     assert_eq!(config.data_dir, PathBuf::from("g"));
     assert_eq!(config.http.workers.map(usize::from), Some(2));
     assert_eq!(config.http.body_max_bytes, 2_048);
-    assert_eq!(config.http.connections_max, 10_000);
+    assert_eq!(config.http.connections_max, 12_000);
     assert_eq!(config.log.level, "debug");
     assert_eq!(config.log.format, LogFormat::Pretty);
 

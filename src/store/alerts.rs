@@ -251,6 +251,44 @@ pub async fn news_of_all_users(
         .collect()
 }
 
+/// What can be seen after a place, on PostgreSQL, where a smaller number may be committed later.
+#[derive(Debug)]
+pub struct Seen {
+    /// Of each user who has alerts there that are to be streamed, the newest.
+    pub newest: Vec<(Uuid, i64)>,
+    /// All transactions before this one had ended.
+    pub ended: i64,
+    /// No transaction from this one on had begun to write.
+    pub begun: i64,
+}
+
+/// What can be seen after a place.
+///
+/// # Errors
+/// The database cannot be read, or is not PostgreSQL.
+pub async fn seen_after(db: &impl ConnectionTrait, after: i64) -> Result<Seen, StoreError> {
+    let text = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, \
+         pg_snapshot_xmax(pg_current_snapshot())::text::bigint, newest.user_id, newest.seq FROM (VALUES (1)) AS one \
+         LEFT JOIN (SELECT user_id, MAX(seq) AS seq FROM alerts WHERE seq > $1 AND NOT historic GROUP BY user_id) \
+           AS newest ON true";
+    let rows = all(db, text, [after.into()]).await?;
+    let Some(row) = rows.first() else {
+        return Err(StoreError::defect("a snapshot is a row"));
+    };
+    let (ended, begun) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let mut newest = Vec::new();
+    for row in &rows {
+        if let Some(user_id) = row.try_get_by_index(2)? {
+            newest.push((user_id, row.try_get_by_index(3)?));
+        }
+    }
+    Ok(Seen {
+        newest,
+        ended,
+        begun,
+    })
+}
+
 /// Alerts to be streamed to these users, each after the user's own place; oldest first. A user's
 /// alerts are numbered in the order of their commits: whoever writes them holds the user.
 ///

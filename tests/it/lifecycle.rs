@@ -22,6 +22,10 @@ async fn not_ready(server: &Process) -> Answer {
     }
 }
 
+/// What the log says when the system allows fewer open files than there may be connections.
+const FEW_FILES: &str = "the system lets this process have fewer files open than http.connections_max: raise its limit \
+     (ulimit -Hn, LimitNOFILE=), or lower http.connections_max";
+
 fn refuses(url: &str) {
     let address = url.strip_prefix("http://").expect("an address");
     let refused = TcpStream::connect(address).expect_err("the port is closed");
@@ -228,4 +232,41 @@ async fn metrics_explain_themselves_and_tell_nothing_of_anybody() {
     for secret in [&ada.id, &ada.email, &wallet, &groceries, &budget] {
         assert!(!text.contains(secret.as_str()), "{secret} in {text}");
     }
+}
+
+#[tokio::test]
+async fn a_shell_that_allows_few_open_files_does_not_keep_clients_away() {
+    let folder = TempDir::new().expect("a folder");
+    let command = Process::command_after("ulimit -Sn 64", folder.path(), &[]);
+    let server = Process::spawn(command).await;
+    let address = server.url.strip_prefix("http://").expect("an address");
+    let connect = |_| TcpStream::connect(address).expect("a connection");
+    let connections: Vec<TcpStream> = (0..100).map(connect).collect();
+    for mut connection in connections {
+        let patience = Some(Duration::from_secs(10));
+        connection.set_read_timeout(patience).expect("a timeout");
+        let request = format!("GET /v1/me HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        connection
+            .write_all(request.as_bytes())
+            .expect("it is sent");
+        let mut status = [0; 12];
+        connection.read_exact(&mut status).expect("an answer");
+        assert_eq!(&status, b"HTTP/1.1 401");
+    }
+    assert_eq!(server.logged(FEW_FILES), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_system_that_allows_too_few_open_files_is_told_of() {
+    let folder = TempDir::new().expect("a folder");
+    let set = [("http.connections_max", "200")];
+    let command = Process::command_after("ulimit -n 300", folder.path(), &set);
+    let server = Process::spawn(command).await;
+    let [told] = &server.logged(FEW_FILES)[..] else {
+        panic!("it is told of once");
+    };
+    assert_eq!(
+        (&told["files"], &told["connections_max"]),
+        (&json!(300), &json!(200))
+    );
 }

@@ -13,3 +13,4 @@ mod proxy;
 mod repairing;
 mod restarting;
 mod slow;
+mod streaming;

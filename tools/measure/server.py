@@ -73,20 +73,14 @@ class Server:
         return self.metric("wealth_db_commit_duration_seconds_count") if counted is None else counted
 
 
-class Person:
-    """Somebody with a wallet, a budget and the usual categories."""
+class Somebody:
+    """Who has registered, and has nothing yet."""
 
     def __init__(self, address):
         self.address, self.token, self.position = address, None, None
         self.known_by = {"email": f"bench-{uuid.uuid4()}@example.com", "password": uuid.uuid4().hex}
         person = {**self.known_by, "currency": "USD"}
         self.token = self.send("POST", "/v1/auth/register", person)["access_token"]
-        self.id = uuid.UUID(self.send("GET", "/v1/me")["id"])
-        self.wallet = self.send("POST", "/v1/wallets", {"name": "Bench", "type": "bank", "currency": "USD"})["id"]
-        items = self.send("GET", "/v1/categories")["items"]
-        self.categories = [item["id"] for item in items if item["kind"] == "expense"]
-        budget = {"category_ids": self.categories[:1], "amount": "1000.00", "currency": "USD", "period": "monthly"}
-        self.send("POST", "/v1/budgets", budget)
 
     def send(self, method, path, body=None):
         headers = {"Content-Type": "application/json"}
@@ -102,6 +96,22 @@ class Person:
         """As the load takes it."""
         return {"method": method, "path": path, "token": self.token, "body": None if body is None else json.dumps(body)}
 
+    def sign_in(self):
+        return {**self.request("POST", "/v1/auth/login", self.known_by), "token": None}
+
+
+class Person(Somebody):
+    """Somebody with a wallet, a budget and the usual categories."""
+
+    def __init__(self, address):
+        super().__init__(address)
+        self.id = uuid.UUID(self.send("GET", "/v1/me")["id"])
+        self.wallet = self.send("POST", "/v1/wallets", {"name": "Bench", "type": "bank", "currency": "USD"})["id"]
+        items = self.send("GET", "/v1/categories")["items"]
+        self.categories = [item["id"] for item in items if item["kind"] == "expense"]
+        budget = {"category_ids": self.categories[:1], "amount": "1000.00", "currency": "USD", "period": "monthly"}
+        self.send("POST", "/v1/budgets", budget)
+
     def booking(self, number):
         day = f"{2020 + number % 6}-{1 + number % 12:02}-{1 + number % 28:02}"
         amount = f"{1 + number % 200}.{number % 100:02}"
@@ -109,8 +119,9 @@ class Person:
                 "type": "expense", "amount": amount, "date": day}
         return self.request("POST", "/v1/transactions", body)
 
-    def sign_in(self):
-        return {**self.request("POST", "/v1/auth/login", self.known_by), "token": None}
+    def break_budget(self, day):
+        body = {"wallet_id": self.wallet, "category_id": self.categories[0], "type": "expense", "amount": "2000.00", "date": day}
+        self.send("POST", "/v1/transactions", body)
 
     def deep_page(self, behind):
         """The address of a page with so many bookings before it."""

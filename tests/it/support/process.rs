@@ -41,10 +41,15 @@ impl Process {
     /// What [`start`](Self::start) runs, to be changed before it is spawned. It knows nothing of the
     /// developer's environment, and passes over the signal of the limit of file sizes.
     pub(crate) fn command(data_dir: &Path, set: &[(&str, &str)]) -> Command {
+        Self::command_after(r#"trap "" XFSZ"#, data_dir, set)
+    }
+
+    /// What starts all roles on this folder, in a shell that has run something before.
+    pub(crate) fn command_after(before: &str, data_dir: &Path, set: &[(&str, &str)]) -> Command {
         let mut command = Command::new("/bin/sh");
         command
             .env_clear()
-            .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+            .args(["-c", &format!(r#"{before}; exec "$0" "$@""#)])
             .arg(env!("CARGO_BIN_EXE_wealth-companion"));
         let json = [("log.format", "json")];
         let settings = super::settings(data_dir);
