@@ -241,8 +241,9 @@ async fn a_shell_that_allows_few_open_files_does_not_keep_clients_away() {
     let server = Process::spawn(command).await;
     let address = server.url.strip_prefix("http://").expect("an address");
     let connect = |_| TcpStream::connect(address).expect("a connection");
-    let connections: Vec<TcpStream> = (0..100).map(connect).collect();
-    for mut connection in connections {
+    // All stay open.
+    let mut connections: Vec<TcpStream> = (0..100).map(connect).collect();
+    for connection in &mut connections {
         let patience = Some(Duration::from_secs(10));
         connection.set_read_timeout(patience).expect("a timeout");
         let request = format!("GET /v1/me HTTP/1.1\r\nHost: {address}\r\n\r\n");
