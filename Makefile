@@ -110,7 +110,7 @@ bench: ## Measure the API under load beside the raw database (ARGS="--bookings 1
 	python3 tools/bench.py --binary "$(release)/wealth-companion" --load "$(call bench_of,load)" $(ARGS)
 
 bench-quick: ## The same in a few minutes, with short histories
-	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --seconds 4 --check benches/expected.json $(ARGS)"
+	@$(MAKE) --no-print-directory bench ARGS="--bookings 1000 20000 --streams 1000 --seconds 4 --check benches/expected.json $(ARGS)"
 
 bench-micro: ## Measure amounts, events, answers and sums by themselves: time, then instructions with valgrind (ARGS="--json")
 	@sh .ci/need cargo cc python3

@@ -8,7 +8,9 @@ mod operation;
 mod problems;
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, World};
@@ -228,15 +230,28 @@ fn amounts_are_decimal_strings_and_ids_are_uuids() {
 #[tokio::test]
 async fn the_page_needs_nobody_else() {
     let world = World::start().await;
-    let get = |path: &str| Answer::to(world.http.get(format!("{}{path}", world.url)));
-    let text = |answer: Answer| answer.expect(200).body.as_str().expect("a text").to_owned();
-    assert_eq!(
-        get("/docs").await.body,
-        get("/docs/").await.body,
-        "/docs leads to /docs/"
-    );
-    let page = text(get("/docs/").await);
-    let starter = text(get("/docs/swagger-initializer.js").await);
+    let get = async |path: &str| {
+        let answer = world.http.get(format!("{}{path}", world.url)).send();
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        let is_gzip = answer
+            .headers()
+            .get("Content-Encoding")
+            .is_some_and(|it| it == "gzip");
+        let body = answer.bytes().await.expect("a body");
+        let mut text = String::new();
+        if is_gzip {
+            GzDecoder::new(&body[..])
+                .read_to_string(&mut text)
+                .expect("a text");
+        } else {
+            text.push_str(str::from_utf8(&body).expect("a text"));
+        }
+        text
+    };
+    let page = get("/docs/").await;
+    assert_eq!(get("/docs").await, page, "/docs leads to /docs/");
+    let starter = get("/docs/swagger-initializer.js").await;
     assert!(starter.contains("\"/openapi.json\""), "{starter}");
     for loaded in [&page, &starter] {
         assert!(
@@ -250,8 +265,7 @@ async fn the_page_needs_nobody_else() {
     let mut count = 0;
     for source in sources {
         let path = source.strip_prefix("./").unwrap_or(source);
-        let answer = get(&format!("/docs/{path}")).await;
-        assert_eq!(answer.status, 200, "{source}");
+        assert!(!get(&format!("/docs/{path}")).await.is_empty(), "{source}");
         count += 1;
     }
     assert!(count >= 4, "{page}");

@@ -72,8 +72,8 @@ class Sqlite:
     def flushes(self):
         return None
 
-    def raw(self, seconds):
-        """Each booking in a commit of its own."""
+    def raw(self, seconds, _steady):
+        """Each booking in a commit of its own. A loop of one has no rate but its own."""
         with contextlib.closing(sqlite3.connect(self.folder / "raw.db", isolation_level=None)) as db:
             db.executescript("""
                 PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -149,8 +149,9 @@ class Postgres:
     def flushes(self):
         return int(self.sql("SELECT wal_sync FROM pg_stat_wal"))
 
-    def raw(self, seconds, clients=64):
-        """pgbench with the three writes as one prepared statement, on a database of its own."""
+    def raw(self, seconds, steady, clients=64):
+        """pgbench with the three writes as one prepared statement, on a database of its own: as fast as it goes, and at
+        the given part of that."""
         raw = Postgres(self.binary, self.folder / "raw", self.admin)
         try:
             raw.sql("CREATE TABLE bench_wallets (number int PRIMARY KEY, id uuid NOT NULL, user_id uuid NOT NULL)")
@@ -170,9 +171,18 @@ booked AS (INSERT INTO transactions ({COLUMNS})
 INSERT INTO event_log (event_id, type, user_id, envelope, created_at)
 SELECT gen_random_uuid(), 'finance.transaction.created', user_id, repeat('x', {ENVELOPE_BYTES}), now() FROM booked;
 """)
-            done = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds),
-                                   "-f", script, raw.url], check=True, capture_output=True, text=True)
-            return {"baseline": "pgbench, one statement each", "per_second": float(re.search(r"tps = ([\d.]+)", done.stdout)[1])}
+            command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", script]
+            done = subprocess.run([*command, raw.url], check=True, capture_output=True, text=True)
+            top = float(re.search(r"tps = ([\d.]+)", done.stdout)[1])
+            logs = self.folder / "pgbench"
+            subprocess.run([*command, "-R", str(steady * top), "-l", "--log-prefix", logs, raw.url], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            lines = itertools.chain.from_iterable(log.open() for log in self.folder.glob(f"{logs.name}.*"))
+            # Of a line's columns the third: how long after it was due it was through.
+            latencies = sorted(int(line.split()[2]) / 1_000 for line in lines)
+            late = {f"p{at}_ms": latencies[len(latencies) * at // 100] for at in (50, 95, 99)}
+            return {"baseline": "pgbench, one statement each", "per_second": top,
+                    "steady": {"per_second": len(latencies) / seconds, **late}}
         finally:
             raw.close()
 

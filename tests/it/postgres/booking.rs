@@ -22,7 +22,7 @@ use crate::support::{Chain, recount, stack};
 /// How long bookings may take that have nothing to wait for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn book(
+pub(super) async fn book(
     chain: &Chain,
     who: Household,
     draft: &Draft,

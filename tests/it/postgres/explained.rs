@@ -15,12 +15,13 @@ use wealth_companion::store::event_log::{self, LogPosition};
 use wealth_companion::store::trim::Trim;
 use wealth_companion::store::{alerts, read_models};
 
+use super::booking::book;
 use super::history::History;
 use super::plan::{Plan, TELLING};
 use super::projecting::{dollar, projector};
 use super::proxy::Proxy;
 use crate::support::chain::{day, expense, noon};
-use crate::support::{Chain, Person, World, stack};
+use crate::support::{Chain, Person, Stack, World, stack};
 
 /// A statement is planned for its values, or once for whatever values: the server chooses, so both are
 /// looked at.
@@ -274,6 +275,8 @@ async fn the_log_and_the_alerts_are_read_from_where_a_reader_is() {
             .await
             .expect("alerts");
         assert_bounded("the tail of the alerts", &plans(&proxy).await, PAGE + WAY);
+        alerts::seen_after(db, 39_950).await.expect("alerts");
+        assert_bounded("behind the tail", &plans(&proxy).await, PAGE + WAY);
         alerts::end_of(db, user_id).await.expect("the end");
         alerts::end(db).await.expect("the end");
         assert_bounded("the ends of the alerts", &plans(&proxy).await, WAY);
@@ -304,6 +307,51 @@ async fn a_booking_and_what_is_projected_of_it_do_not_read_what_was_there() {
         // Ten budgets: each with its categories, its period and its crossings.
         assert_bounded("its projection", &plans(&proxy).await, 10 * 3 * 4 + WAY);
     }
+}
+
+/// A plan that is kept is looked at anew once statistics are: a minute, and a tenth of the table, later.
+#[tokio::test]
+async fn what_was_planned_for_small_tables_does_not_read_them_when_they_have_grown() {
+    let database = stack::fresh_database();
+    let proxy = Proxy::start().await;
+    let url = proxy.database_url(&database);
+    let url = format!("{url}&{TELLING}&options[plan_cache_mode]=force_generic_plan");
+    let chain = Chain::at(&url, &[("database.write_connections_max", "1")]).await;
+    let ada = chain.household("ada").await;
+    let db = stack::connect(&Stack::get().database_url(&database)).await;
+    let user_id = ada.user_id;
+    let grow = |rows: &str| {
+        format!(
+            "INSERT INTO categories (id, user_id, name, kind, version, created_at, updated_at) \
+             SELECT gen_random_uuid(), '{user_id}', n, 'expense', 1, now(), now() FROM generate_series({rows}) n; \
+             INSERT INTO idempotency_keys (user_id, key, request_hash, answer, created_at) \
+             SELECT '{user_id}', n, '', '', now() FROM generate_series({rows}) n; "
+        )
+    };
+    // More than a block, of which a plan may well read all.
+    let small = grow("1, 1000")
+        + "ALTER TABLE categories SET (autovacuum_enabled = off); \
+           ALTER TABLE idempotency_keys SET (autovacuum_enabled = off); ANALYZE categories, idempotency_keys";
+    db.execute_unprepared(&small).await.expect("small");
+    let draft = expense(ada, "1.00", day("2026-02-10"));
+    let planned = book(&chain, ada, &draft, Some("first")).await;
+    assert!(planned.expect("booked").is_some());
+
+    let grown = grow("1001, 20000");
+    db.execute_unprepared(&grown).await.expect("grown");
+    proxy.notices().await;
+    let grown = book(&chain, ada, &draft, Some("second")).await;
+    assert!(grown.expect("booked").is_some());
+    let plans = plans(&proxy).await;
+    let booking = plans.iter().find(|plan| plan.is_on("idempotency_keys"));
+    let booking = booking.expect("it looks whether the key was used");
+    let scanned = booking.scanned();
+    let grown = ["categories", "idempotency_keys"];
+    assert!(
+        !scanned.iter().any(|table| grown.contains(table)),
+        "{scanned:?} read whole: {}",
+        booking.shown()
+    );
 }
 
 #[tokio::test]
