@@ -158,6 +158,7 @@ def on_database(args, database, bookings):
             rows.append({"work": RAW_STEADY, **steady})
     if bookings == min(args.bookings):
         rows += beside_sign_ins(args, database)
+        settle(database)
         for count in args.streams:
             # All roles: an alert is made by the others.
             with Server(database, []) as server:

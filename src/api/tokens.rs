@@ -1,6 +1,8 @@
 //! Access tokens: JWT, HS256, a quarter of an hour by default. Keys rotate: the first signs, all
 //! verify, and a token names its key by `kid`.
 
+mod hs256;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -43,6 +45,7 @@ impl Tokens {
     /// The keys of the configuration.
     #[must_use]
     pub fn new(config: &Auth) -> Self {
+        hs256::install();
         let keys = config
             .signing_keys
             .iter()

@@ -1,8 +1,12 @@
 //! Who may come in: access tokens that are good, and all that are not.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{Algorithm, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Sha256, Sha384, Sha512};
 use std::time::Duration;
 use uuid::Uuid;
 use wealth_companion::clock::Clock;
@@ -53,24 +57,29 @@ async fn refused_everywhere(world: &World, things: &Things, header: Option<&str>
     assert!(tried > 30, "{tried}");
 }
 
-/// A token like the person's own, signed by somebody else or otherwise odd.
+/// A token like the person's own, signed by somebody else or otherwise odd. Nothing of ours signs it.
 fn forged(token: &str, header: &Header, secret: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut claims = claims_of(token);
     change(&mut claims);
-    jsonwebtoken::encode(
-        header,
-        &claims,
-        &EncodingKey::from_secret(secret.as_bytes()),
-    )
-    .expect("a token")
+    let part = |json: Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+    let message = format!("{}.{}", part(json!(header)), part(claims));
+    let signature = match header.alg {
+        Algorithm::HS384 => mac::<Hmac<Sha384>>(secret, &message),
+        Algorithm::HS512 => mac::<Hmac<Sha512>>(secret, &message),
+        _ => mac::<Hmac<Sha256>>(secret, &message),
+    };
+    format!("{message}.{signature}")
+}
+
+fn mac<M: Mac + KeyInit>(secret: &str, message: &str) -> String {
+    let mac = <M as KeyInit>::new_from_slice(secret.as_bytes()).expect("a key");
+    let signature = mac.chain_update(message).finalize();
+    BASE64_URL_SAFE_NO_PAD.encode(signature.into_bytes())
 }
 
 fn part_of(token: &str, index: usize) -> Value {
-    use base64::Engine;
     let part = token.split('.').nth(index).expect("a part");
-    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(part)
-        .expect("base64");
+    let json = BASE64_URL_SAFE_NO_PAD.decode(part).expect("base64");
     serde_json::from_slice(&json).expect("JSON")
 }
 
