@@ -1,7 +1,8 @@
 //! Topics of Kafka that belong to one test, read and written without a sidecar.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -53,6 +54,9 @@ impl Topics {
         for topic in made.expect("run `make stack`: Kafka answers") {
             topic.expect("a topic");
         }
+        tokio::task::spawn_blocking(move || led(&names))
+            .await
+            .expect("they have leaders");
         Self { prefix }
     }
 
@@ -121,6 +125,24 @@ fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", Stack::get().text("/kafka/brokers"));
     config
+}
+
+/// Waits until all partitions answer: a broker that has told of a topic may not lead all of it yet.
+fn led(topics: &[String]) {
+    let asked: BaseConsumer = client().create().expect("a client");
+    let deadline = Instant::now() + PATIENCE;
+    for (topic, partition) in topics
+        .iter()
+        .flat_map(|topic| (0..PARTITIONS).map(move |partition| (topic, partition)))
+    {
+        while let Err(error) = asked.fetch_watermarks(topic, partition, PATIENCE) {
+            assert!(
+                Instant::now() < deadline,
+                "{topic}, partition {partition}: {error}"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 fn read(topic: &str) -> Vec<Record> {
