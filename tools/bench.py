@@ -35,6 +35,7 @@ SIGN_INS_AT_ONCE = 8
 READS_PER_SECOND = 200
 BOOK_STEADY, RAW_STEADY = "book, 70 % of it", "baseline, 70 % of it"
 LIST_ALONE, LIST_BESIDE = "wallets", "wallets, beside sign-ins"
+PROJECTED_A_SECOND_AT_LEAST = 1_000
 # Of the top rate: what a service may be asked to bear for long.
 STEADY = 0.7
 
@@ -47,6 +48,7 @@ def main():
     parser.add_argument("--bookings", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="lengths of the history")
     parser.add_argument("--streams", type=int, nargs="+", default=[1_000, 10_000], help="people with an open stream")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--soak", type=int, default=0, metavar="MINUTES", help="book at the top rate for so long, with the memory after each")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--check", type=pathlib.Path, metavar="FILE", help="fail when a ratio of this file fell by a third")
     args = parser.parse_args()
@@ -156,7 +158,11 @@ def on_database(args, database, bookings):
         rows.append({"work": BOOK_STEADY, **load(args, server, requests, CONNECTIONS, rate)})
         if steady := baseline.get("steady"):
             rows.append({"work": RAW_STEADY, **steady})
+        # What is kept from one minute to the next would be seen.
+        rows += [{"work": f"book, minute {minute}", **load(args, server, requests, CONNECTIONS, seconds=60)}
+                 for minute in range(1, args.soak + 1)]
     if bookings == min(args.bookings):
+        rows += idle(database)
         rows += beside_sign_ins(args, database)
         settle(database)
         for count in args.streams:
@@ -166,7 +172,16 @@ def on_database(args, database, bookings):
     acknowledged = bookings + sum(row.pop("created", 0) for row in rows)
     if (found := database.count()) != acknowledged:
         raise SystemExit(f"bench: {acknowledged} bookings were acknowledged, and {found} are there")
-    settle(database)
+    settle(database, acknowledged)
+    return rows
+
+
+def idle(database):
+    """What a role takes that has nothing to do; the API is told of at its start."""
+    rows = []
+    for role in database.other_roles:
+        with Server(database, ["--role", role]) as server:
+            rows.append({"work": f"start of {role}, to ready", "p50_ms": server.ready_ms, "memory_mib": server.memory_mib()})
     return rows
 
 
@@ -184,10 +199,10 @@ def beside_sign_ins(args, database):
     return [{"work": LIST_ALONE, **alone}, {"work": LIST_BESIDE, **beside}]
 
 
-def load(args, server, requests, connections, rate=None):
+def load(args, server, requests, connections, rate=None, seconds=None):
     """Runs the generator; gives what it saw, and what that took of the machine."""
     cpu, flushes = server.cpu_secs(), server.flushes()
-    told = told_by(started(args, server, requests, connections, args.seconds, rate))
+    told = told_by(started(args, server, requests, connections, seconds or args.seconds, rate))
     if set(told["statuses"]) - {"200", "201"}:
         raise SystemExit(f"bench: something was refused: {told['statuses']}")
     answers, created = told["answers"], told["statuses"].get("201", 0)
@@ -216,10 +231,10 @@ def told_by(generator):
     return json.loads(told)
 
 
-def settle(database):
+def settle(database, bookings=0):
     """All roles, until everything is in the sums; then the books are recounted."""
     with Server(database, []):
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 300 + bookings / PROJECTED_A_SECOND_AT_LEAST
         while run(database, "verify", check=False) == 2:
             if time.monotonic() > deadline:
                 raise SystemExit("bench: the sums do not catch up")

@@ -37,7 +37,7 @@ COLUMNS = ("id, user_id, wallet_id, type, amount_minor, currency, date, category
 class Sqlite:
     """A file. All roles run in one process, as at home."""
 
-    name, roles = "sqlite", []
+    name, roles, other_roles = "sqlite", [], []
 
     def __init__(self, binary, folder):
         self.binary, self.folder = binary, folder
@@ -100,7 +100,7 @@ class Sqlite:
 class Postgres:
     """A database of the stack's server. The API runs alone, as in production."""
 
-    name, roles = "postgres", ["--role", "api"]
+    name, roles, other_roles = "postgres", ["--role", "api"], ["projector", "notifier"]
 
     def __init__(self, binary, folder, admin_url):
         folder.mkdir()
