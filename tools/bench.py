@@ -128,13 +128,13 @@ def measure(args, name, bookings):
 def on_database(args, database, bookings):
     baseline = database.raw(args.seconds, STEADY)
     with Server(database) as server:
-        idle = server.memory_mib()
+        at_rest = server.memory_mib()
         people = [Person(server.address) for _ in range(PEOPLE)]
         ready_ms = server.ready_ms
     person = people[0]
     database.fill(bookings, person.id, uuid.UUID(person.wallet), [uuid.UUID(it) for it in person.categories])
     run(database, "events", "replay", "--role", "projector", "--rebuild")
-    rows = [{"work": "start, to ready", "p50_ms": ready_ms, "memory_mib": idle}]
+    rows = [{"work": "start, to ready", "p50_ms": ready_ms, "memory_mib": at_rest}]
     with Server(database) as server:
         for somebody in people:
             somebody.address = server.address
