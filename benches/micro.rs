@@ -253,6 +253,7 @@ fn projector(size: usize) -> Result<Once, Failure> {
             event,
             payload,
             position: None,
+            span_id: books.ids.span_id(),
         })
     });
     let mut batch: Vec<Heard> = heard.collect::<Result<_, Failure>>()?;
@@ -353,6 +354,7 @@ impl Books {
         let cause = Cause {
             correlation_id: self.ids.v4(),
             causation_id: None,
+            begun_at: None,
             trace: TraceContext {
                 trace_id: self.ids.trace_id(),
                 span_id: self.ids.span_id(),

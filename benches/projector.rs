@@ -172,6 +172,7 @@ impl Bench {
         let cause = Cause {
             correlation_id: self.ids.v4(),
             causation_id: None,
+            begun_at: None,
             trace: TraceContext {
                 trace_id: self.ids.trace_id(),
                 span_id: self.ids.span_id(),
@@ -197,6 +198,7 @@ impl Bench {
                     event: Event::parse(envelope.as_bytes())?,
                     payload: envelope.into_bytes(),
                     position: None,
+                    span_id: self.ids.span_id(),
                 })
             });
             let heard: Arc<[Heard]> = heard.collect::<Result<_, Failure>>()?;

@@ -13,12 +13,13 @@ pub mod embedded;
 pub mod kafka;
 /// From the log to the bus.
 pub mod relay;
+mod traced;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::events::{Event, EventType};
+use crate::events::{Cause, Event, EventType};
 use crate::store::StoreError;
 use crate::store::event_log::{LogEntry, LogPosition};
 
@@ -42,6 +43,16 @@ pub struct Heard {
     pub payload: Vec<u8>,
     /// Its place in the log, where the bus knows it.
     pub position: Option<LogPosition>,
+    /// The span of its handling.
+    pub span_id: [u8; 8],
+}
+
+impl Heard {
+    /// What events carry as their cause that follow from this one.
+    #[must_use]
+    pub fn as_cause(&self) -> Cause {
+        self.event.as_cause(self.span_id)
+    }
 }
 
 /// What became of one event of a batch.
@@ -70,6 +81,16 @@ pub enum Verdict {
     Done,
     /// It will never work, for this reason. It is kept among the dead letters.
     Dead(String),
+}
+
+impl Verdict {
+    /// Why it will never work, if it will not.
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Done => None,
+            Self::Dead(reason) => Some(reason),
+        }
+    }
 }
 
 /// What a role does with events: its unit of work for a batch.

@@ -8,6 +8,8 @@ mod events;
 mod migrate;
 /// Tables on a terminal.
 mod table;
+/// Turning the recording of spans on.
+mod traces;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -33,6 +35,9 @@ use crate::secrets::store::{self, Need};
 use crate::store::audit::Audit;
 use crate::store::{Store, schema};
 use crate::telemetry;
+
+/// How long the end of the process waits for its last spans to be taken.
+const SPANS_LIMIT: Duration = Duration::from_secs(2);
 
 /// The backend of Wealth Companion: an HTTP API, a projector that keeps sums and watches budgets, and
 /// a notifier that tells at once.
@@ -281,6 +286,7 @@ fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode
         let config = store::resolve(settings.args(), loaded, need, say)
             .await?
             .config;
+        let recorded = traces::start(&config, roles)?;
         let app = App::start(config, roles, Clock::system(), Ids::system()).await?;
         app.lifecycle().handle_signals()?;
         let internal = app.addresses.internal;
@@ -294,7 +300,11 @@ fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode
             ),
             None => tracing::info!(internal = format!("http://{internal}"), ?roles, "ready"),
         }
-        app.run().await
+        let ended = app.run().await;
+        if let Some(recorded) = recorded {
+            recorded.finish(SPANS_LIMIT).await;
+        }
+        ended
     })?;
     Ok(ExitCode::SUCCESS)
 }

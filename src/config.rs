@@ -28,7 +28,7 @@ pub use explain::{Explanation, Setting, Shown};
 pub use problem::{ConfigErrors, Problem, ProblemKind};
 pub use schema::{
     Ai, Auth, Bus, BusKind, Config, Dapr, Database, Http, Kafka, Lifecycle, Limits, Log, LogFormat,
-    Retention, State, StateKind, Streams,
+    Retention, State, StateKind, Streams, TraceExporter, Traces,
 };
 pub use secrets::{ConnectionUrl, SigningKey};
 

@@ -18,6 +18,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::config;
+use crate::telemetry::spans;
+use crate::telemetry::trace::TRACEPARENT;
 
 /// The header of the tokens, of ours to the sidecar and of the sidecar's to us.
 pub const TOKEN_HEADER: &str = "dapr-api-token";
@@ -100,7 +102,12 @@ impl Sidecar {
     }
 }
 
+/// The sidecar's own spans belong below the current one.
 async fn send(request: RequestBuilder) -> Result<Response, SidecarError> {
+    let request = match spans::current() {
+        Some(place) => request.header(TRACEPARENT, place.to_string()),
+        None => request,
+    };
     request.send().await.map_err(unreachable)
 }
 

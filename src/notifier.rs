@@ -86,12 +86,10 @@ impl Unit {
         let mut outcomes = vec![Outcome::Duplicate; batch.len()];
         for (index, heard) in batch.iter().enumerate() {
             match concerned.get(&heard.event.data.user_id()) {
-                Some(Concerned::User { .. }) => {
-                    match in_app::alert(self.ids.v7(self.now), &heard.event) {
-                        Some(alert) => accepted.push((index, alert)),
-                        None => outcomes[index] = Outcome::Handled,
-                    }
-                }
+                Some(Concerned::User { .. }) => match in_app::alert(self.ids.v7(self.now), heard) {
+                    Some(alert) => accepted.push((index, alert)),
+                    None => outcomes[index] = Outcome::Handled,
+                },
                 Some(Concerned::Left) => outcomes[index] = Outcome::Handled,
                 _ => outcomes[index] = Outcome::nobody(),
             }
@@ -109,7 +107,7 @@ impl Unit {
         let sent: Vec<Event> = accepted
             .iter()
             .filter(|(_, alert)| !alert.historic)
-            .map(|(index, alert)| self.sent(&batch[*index].event, alert))
+            .map(|(_, alert)| self.sent(alert))
             .collect();
         let alerts: Vec<NewAlert> = accepted.into_iter().map(|(_, alert)| alert).collect();
         alerts::write(tx, &alerts, self.now).await?;
@@ -118,7 +116,7 @@ impl Unit {
         Ok((outcomes, alerts.iter().map(|alert| alert.kind).collect()))
     }
 
-    fn sent(&self, cause: &Event, alert: &NewAlert) -> Event {
+    fn sent(&self, alert: &NewAlert) -> Event {
         let data = AlertSent {
             alert_id: alert.id,
             user_id: alert.user_id,
@@ -128,13 +126,12 @@ impl Unit {
             delivered_at: self.now,
             status: DeliveryStatus::Delivered,
         };
-        let cause = cause.as_cause(self.ids.span_id());
         Event::new(
             self.ids.v4(),
             Source::Notifier,
             alert.id,
             self.now,
-            cause,
+            alert.cause,
             data,
         )
     }

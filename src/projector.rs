@@ -127,10 +127,7 @@ impl Unit {
         }
         read_models::add(tx, fold.deltas()).await?;
         read_models::keep_periods(tx, &fold.period_sums(), self.now).await?;
-        let caused: Vec<&Event> = accepted
-            .iter()
-            .map(|(index, _)| &batch[*index].event)
-            .collect();
+        let caused: Vec<&Heard> = accepted.iter().map(|(index, _)| &batch[*index]).collect();
         self.say_crossings(tx, users, &caused, fold.crossings())
             .await?;
         read_models::reach(tx, &positions(batch, accepted)).await
@@ -141,7 +138,7 @@ impl Unit {
         &self,
         tx: &Tx,
         users: &BTreeMap<Uuid, Concerned>,
-        caused: &[&Event],
+        caused: &[&Heard],
         crossings: &[Crossing<'_>],
     ) -> Result<(), StoreError> {
         let mut events = Vec::with_capacity(crossings.len());
@@ -161,13 +158,13 @@ impl Unit {
     fn event_of(
         &self,
         users: &BTreeMap<Uuid, Concerned>,
-        cause: &Event,
+        cause: &Heard,
         crossing: &Crossing<'_>,
     ) -> Event {
         let today = self.today(users, crossing.budget.user_id);
         let historic = crossing.period.end < today;
         let data = words::event_data(crossing, historic, || self.ids.v4());
-        let cause = cause.as_cause(self.ids.span_id());
+        let cause = cause.as_cause();
         let id = self.ids.v4();
         Event::new(
             id,

@@ -62,7 +62,8 @@ mod tx;
 
 use std::sync::Arc;
 
-use sea_orm::DatabaseConnection;
+use opentelemetry::KeyValue;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::task::JoinHandle;
 
 pub use connection::Connection;
@@ -73,6 +74,7 @@ pub use tx::Tx;
 pub(crate) use tx::caught;
 
 use crate::config::{BusKind, Config};
+use crate::telemetry::spans::{self, Begun, SpanKind};
 use at_once::combiner::Combiner;
 use postgres::Postgres;
 use signals::Signal;
@@ -197,12 +199,25 @@ impl Store {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         U: FnOnce(Tx) -> F + Send + 'static,
     {
-        match &self.writes {
-            Writes::Sqlite(writer) => writer.write(unit).await,
-            Writes::Postgres { pool, relayed } => {
-                tx::write_alone(pool, &self.signals, *relayed, unit).await
+        let span = self.span("write");
+        // It may be large: it gets one place.
+        let work = Box::pin(async {
+            match &self.writes {
+                Writes::Sqlite(writer) => writer.write(unit).await,
+                Writes::Postgres { pool, relayed } => {
+                    tx::write_alone(pool, &self.signals, *relayed, unit).await
+                }
             }
-        }
+        });
+        spans::told(span, work).await
+    }
+
+    /// A span of writing, the time in which it waits for its turn included.
+    fn span(&self, name: &'static str) -> Option<Begun> {
+        spans::begin(SpanKind::Internal, || {
+            let system = connection::system_name(self.reads.get_database_backend());
+            (name.into(), vec![KeyValue::new("db.system.name", system)])
+        })
     }
 
     /// Whether the database answers.

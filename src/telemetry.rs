@@ -5,6 +5,7 @@
 
 pub mod logs;
 pub mod metrics;
+pub mod spans;
 pub mod trace;
 
 pub use logs::{LogGuard, init, stdout_is_terminal};

@@ -11,6 +11,7 @@ mod m20261124_000002_books;
 mod m20261124_000003_log;
 mod m20261124_000004_read_models;
 mod m20261124_000005_alerts;
+mod m20261126_000006_alert_origins;
 
 use sea_orm_migration::prelude::*;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_log::Migration),
             Box::new(m20261124_000004_read_models::Migration),
             Box::new(m20261124_000005_alerts::Migration),
+            Box::new(m20261126_000006_alert_origins::Migration),
         ]
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, get, web};
+use chrono::{DateTime, Utc};
 use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -31,6 +32,7 @@ use crate::http::Problem;
 use crate::store::alerts::{self, Alert, Seen};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::names;
+use crate::telemetry::spans::{self, Done, SpanKind};
 
 /// Alerts that wait for one slow stream; one that falls further behind is ended, and resumes.
 const BEHIND_MAX: usize = 64;
@@ -373,7 +375,12 @@ impl Live {
                 biased;
                 () = self.api.draining.cancelled() => return None,
                 () = sleep_until(self.expires) => return None,
-                alert = self.subscription.alerts.recv() => self.send(&*alert?),
+                alert = self.subscription.alerts.recv() => {
+                    let alert = alert?;
+                    if self.send(&alert) {
+                        tell(&alert, self.api.clock.now());
+                    }
+                }
                 () = sleep_until(heartbeat) => return Some(": heartbeat\n\n".to_owned()),
             }
         }
@@ -391,9 +398,10 @@ impl Live {
         Some(())
     }
 
-    fn send(&mut self, alert: &Alert) {
+    /// Whether it was not sent before.
+    fn send(&mut self, alert: &Alert) -> bool {
         if alert.seq <= self.last {
-            return;
+            return false;
         }
         self.last = alert.seq;
         match serde_json::to_string(&AlertView::from(alert)) {
@@ -404,6 +412,30 @@ impl Live {
             }
             Err(error) => tracing::error!(%error, alert_id = %alert.id, "an alert cannot be shown"),
         }
+        true
+    }
+}
+
+/// Of an alert that has come while its stream was open: how long that took, since the alert and since
+/// what began its chain.
+fn tell(alert: &Alert, now: DateTime<Utc>) {
+    let since = |then: DateTime<Utc>| (now - then).to_std().unwrap_or_default();
+    if let Some(begun_at) = alert.chain_begun_at {
+        metrics::histogram!(names::ALERT_DELAY_SECONDS).record(since(begun_at));
+    }
+    if let Some(made) = alert.trace
+        && let Some(place) = spans::new_child(made)
+    {
+        Done::new(
+            SpanKind::Producer,
+            "send alert to stream",
+            place,
+            std::time::Instant::now(),
+        )
+        .after(made.span_id)
+        .took(since(alert.created_at))
+        .with("wealth.alert_id", alert.id.to_string())
+        .tell();
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::traced::{self, Stage, Traced, Traveller};
 use super::{Delivery, Handler, Heard, Outcome, Verdict};
 use crate::clock::{Clock, Ids};
 use crate::events::envelope::ENVELOPE_BYTES_MAX;
@@ -17,6 +18,7 @@ use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::metrics::handles::ConsumerMetrics;
 use crate::telemetry::metrics::names;
+use crate::telemetry::spans;
 
 /// An event that is younger has hardly been handled before: to ask costs more than it spares, and
 /// if it was, the inbox knows. So clocks that differ cost work at the most.
@@ -95,6 +97,7 @@ impl Consumer {
                         event,
                         payload: delivery.payload,
                         position: delivery.position.or(told),
+                        span_id: self.ids.span_id(),
                     };
                     read.push((index, heard));
                 }
@@ -112,7 +115,16 @@ impl Consumer {
         if !read.is_empty() {
             let (indexes, batch): (Vec<usize>, Vec<Heard>) = read.into_iter().unzip();
             let ids: Vec<Uuid> = batch.iter().map(|heard| heard.event.id).collect();
-            let outcomes = self.handle(batch.into()).await?;
+            let traced = self.traced(&batch);
+            let work = self.handle(batch.into());
+            let outcomes = traced::within(traced.as_ref(), work).await;
+            if let Some(traced) = traced {
+                traced.end(|index| match &outcomes {
+                    Ok(verdicts) => verdicts[index].reason().map(ToOwned::to_owned),
+                    Err(error) => Some(error.to_string()),
+                });
+            }
+            let outcomes = outcomes?;
             // What was refused may be brought again, when an operator has mended what was wrong.
             let done: Vec<Uuid> = ids
                 .iter()
@@ -127,6 +139,19 @@ impl Consumer {
         }
         self.metrics.batch(begun.elapsed());
         Ok(verdicts)
+    }
+
+    fn traced(&self, batch: &[Heard]) -> Option<Traced> {
+        if !spans::are_recorded() {
+            return None;
+        }
+        let travellers = batch.iter().map(|heard| Traveller {
+            said: heard.event.cause.trace,
+            span_id: heard.span_id,
+            topic: heard.event.data.event_type().as_str().to_owned(),
+            event_id: Some(heard.event.id),
+        });
+        Traced::begin(Stage::Process(self.name()), travellers.collect())
     }
 
     /// Those of the events that are known to be handled.

@@ -7,13 +7,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::traced::{self, Stage, Traced, Traveller};
 use super::{PublishError, Publisher};
 use crate::clock::Clock;
 use crate::config::{Bus, BusKind};
 use crate::crash;
-use crate::store::event_log::{self, Cursor};
+use crate::events::envelope;
+use crate::store::event_log::{self, Cursor, LogEntry};
 use crate::store::{Store, StoreError, outbox};
 use crate::telemetry::metrics::handles::RelayMetrics;
+use crate::telemetry::spans;
 
 /// How soon to look again for what an open transaction holds back.
 const HELD_BACK: Duration = Duration::from_millis(5);
@@ -106,7 +109,7 @@ impl Relay {
             return Ok(Step { taken: 0, next });
         };
         crash::point("relay.after_commit_before_publish");
-        self.publisher.publish(&batch).await?;
+        self.publish(&batch).await?;
         crash::point("relay.after_publish_before_mark");
         let now = self.clock.now();
         self.store
@@ -134,7 +137,7 @@ impl Relay {
         crash::point("relay.after_commit_before_publish");
         let outcome = match claim.entries.as_slice() {
             [] => Ok(()),
-            entries => self.publisher.publish(entries).await,
+            entries => self.publish(entries).await,
         };
         crash::point("relay.after_publish_before_mark");
         let unpublished = match &outcome {
@@ -153,6 +156,20 @@ impl Relay {
         };
         self.metrics.unpublished(waiting);
         Ok(Step { taken: rows, next })
+    }
+
+    async fn publish(&self, batch: &[LogEntry]) -> Result<(), PublishError> {
+        let traced = traced(batch);
+        let work = self.publisher.publish(batch);
+        let outcome = traced::within(traced.as_ref(), work).await;
+        if let Some(traced) = traced {
+            let failed = outcome.as_ref().err();
+            traced.end(|index| {
+                let failed = failed.filter(|it| it.unpublished.contains(&batch[index].position));
+                failed.map(|it| it.reason.clone())
+            });
+        }
+        outcome
     }
 
     fn fills(&self, count: usize) -> bool {
@@ -194,4 +211,21 @@ impl Relay {
             }
         }
     }
+}
+
+fn traced(batch: &[LogEntry]) -> Option<Traced> {
+    if !spans::are_recorded() {
+        return None;
+    }
+    let travellers = batch.iter().map(|entry| {
+        let said = envelope::trace_of(&entry.envelope)?;
+        Some(Traveller {
+            said,
+            span_id: spans::new_child(said)?.span_id,
+            topic: entry.topic.clone(),
+            event_id: None,
+        })
+    });
+    let travellers: Option<Vec<Traveller>> = travellers.collect();
+    Traced::begin(Stage::Send, travellers?)
 }

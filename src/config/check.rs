@@ -49,6 +49,7 @@ fn text_fault(kind: Kind, text: &str) -> Option<String> {
             (text.len() > 100 || !text.chars().all(plain))
                 .then(|| format!("{text:?} is not at most 100 letters, digits, dots, `_` and `-`"))
         }
+        Kind::Host => (!is_host_and_port(text)).then(|| format!("{text:?} is not HOST:PORT")),
         Kind::Hosts => text
             .split(',')
             .any(|host| !is_host_and_port(host))

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Text,
     /// Letters, digits, `.`, `_` and `-`, at most 100; or empty.
     Name,
+    /// `HOST:PORT`.
+    Host,
     /// `HOST:PORT`, several separated by commas.
     Hosts,
     /// Addresses and networks (`10.0.0.0/8`), several separated by commas; or empty.
@@ -163,6 +165,16 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::integer("lifecycle.drain_deadline_ms", 1, TEN_MINUTES_MS),
     KeySpec::new("log.format", Kind::Choice(&["auto", "json", "pretty"])),
     KeySpec::new("log.level", Kind::Text),
+    KeySpec::new("traces.exporter", Kind::Choice(&["otlp", "jaeger", "none"])),
+    KeySpec::new(
+        "traces.otlp_endpoint",
+        Kind::Url {
+            schemes: &["http", "https"],
+        },
+    ),
+    KeySpec::new("traces.jaeger_agent", Kind::Host),
+    KeySpec::integer("traces.sample_percent", 0, 100),
+    KeySpec::integer("traces.slow_ms", 1, TEN_MINUTES_MS),
     KeySpec::new("ai.gemini_api_key", Kind::Secret).or_env("GEMINI_API_KEY"),
 ];
 

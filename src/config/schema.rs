@@ -47,6 +47,8 @@ pub struct Config {
     pub lifecycle: Lifecycle,
     /// Logging.
     pub log: Log,
+    /// Spans.
+    pub traces: Traces,
     /// The AI provider.
     pub ai: Ai,
 }
@@ -354,6 +356,36 @@ pub enum LogFormat {
     Json,
     /// For people.
     Pretty,
+}
+
+/// `[traces]`: what is recorded of traces, and where it goes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// How spans are sent.
+    pub exporter: TraceExporter,
+    /// The collector of OTLP over HTTP; `None` (empty in the file) is one on this machine.
+    #[serde(deserialize_with = "decode::url")]
+    pub otlp_endpoint: Option<ConnectionUrl>,
+    /// `HOST:PORT` of a Jaeger agent.
+    pub jaeger_agent: String,
+    /// Of a hundred traces that begin here, how many are recorded: 0 to 100.
+    pub sample_percent: u8,
+    /// What takes as long is slow: 1 ms to 10 min (`slow_ms`).
+    #[serde(rename = "slow_ms", deserialize_with = "decode::millis")]
+    pub slow: Duration,
+}
+
+/// The ways to send spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceExporter {
+    /// OpenTelemetry's protocol over HTTP.
+    Otlp,
+    /// Jaeger's own, over UDP.
+    Jaeger,
+    /// Not at all.
+    None,
 }
 
 /// `[ai]`: the AI provider.

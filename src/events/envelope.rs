@@ -3,7 +3,7 @@
 //! One wire format for the log, the embedded bus, Kafka and Dapr: what one way publishes, every
 //! other way reads.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use cloudevents::event::SpecVersion;
 use cloudevents::{AttributesReader, Data, EventBuilder, EventBuilderV10};
 use serde_json::Value;
@@ -46,6 +46,8 @@ pub struct Cause {
     pub correlation_id: Uuid,
     /// The event before this one; none on the first.
     pub causation_id: Option<Uuid>,
+    /// When the first event of the chain was said; none on that one itself.
+    pub begun_at: Option<DateTime<Utc>>,
     /// The span in which the event was recorded.
     pub trace: TraceContext,
 }
@@ -69,6 +71,9 @@ pub struct Event {
     pub log_position: Option<String>,
 }
 
+/// The extension attribute of the time at which the first event of the chain was said.
+pub const CHAIN_TIME: &str = "correlationtime";
+
 /// The extension attribute of an event's place in the publisher's log.
 pub const LOG_POSITION: &str = "logposition";
 
@@ -80,6 +85,14 @@ pub fn with_log_position(envelope: &str, place: &impl std::fmt::Display) -> Stri
         Some(open) => format!("{open},\"{LOG_POSITION}\":\"{place}\"}}"),
         None => envelope.to_owned(),
     }
+}
+
+/// Where the event of an envelope of ours was said, without reading the rest. Within texts quotes are
+/// escaped: what is found is the attribute.
+#[must_use]
+pub fn trace_of(envelope: &str) -> Option<TraceContext> {
+    let (_, rest) = envelope.split_once("\"traceparent\":\"")?;
+    TraceContext::parse(rest.split_once('"')?.0)
 }
 
 /// Why bytes from the bus are not an event of ours. None of these passes by trying again.
@@ -127,12 +140,19 @@ impl Event {
         }
     }
 
-    /// What events that follow from this one carry as their cause.
+    /// When the first event of the chain was said.
+    #[must_use]
+    pub fn chain_begun_at(&self) -> DateTime<Utc> {
+        self.cause.begun_at.unwrap_or(self.time)
+    }
+
+    /// What events carry as their cause that follow from this one, in the span in which it is handled.
     #[must_use]
     pub fn as_cause(&self, span_id: [u8; 8]) -> Cause {
         Cause {
             correlation_id: self.cause.correlation_id,
             causation_id: Some(self.id),
+            begun_at: Some(self.chain_begun_at()),
             trace: self.cause.trace.child(span_id),
         }
     }
@@ -157,6 +177,10 @@ impl Event {
             .data("application/json", data);
         if let Some(causation_id) = self.cause.causation_id {
             builder = builder.extension("causationid", causation_id.to_string());
+        }
+        if let Some(begun_at) = self.cause.begun_at {
+            let begun_at = begun_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            builder = builder.extension(CHAIN_TIME, begun_at);
         }
         let event = builder
             .build()
@@ -189,6 +213,9 @@ impl Event {
             correlation_id: uuid_extension(&event, "correlationid")?
                 .ok_or(EventError::Attribute("correlationid"))?,
             causation_id: uuid_extension(&event, "causationid")?,
+            begun_at: text_extension(&event, CHAIN_TIME)
+                .map(|text| text.parse().map_err(|_| EventError::Attribute(CHAIN_TIME)))
+                .transpose()?,
             trace: text_extension(&event, "traceparent")
                 .and_then(|text| TraceContext::parse(&text))
                 .ok_or(EventError::Attribute("traceparent"))?,

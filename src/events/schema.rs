@@ -38,6 +38,7 @@ pub fn of(event_type: EventType) -> Value {
             "datacontenttype": {"const": "application/json"},
             "correlationid": uuid,
             "causationid": uuid,
+            "correlationtime": {"type": "string", "format": "date-time"},
             "traceparent": {
                 "type": "string",
                 "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"

@@ -20,6 +20,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::Http;
 use crate::events::Cause;
 use crate::telemetry::metrics::names;
+use crate::telemetry::spans::{self, Done, SpanKind};
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
 /// The header of the request's id, in and out.
@@ -37,6 +38,8 @@ pub struct RequestContext {
     pub correlation_id: Uuid,
     /// The span of this request.
     pub trace: TraceContext,
+    /// The client's span, when it has told of one.
+    pub client_span: Option<[u8; 8]>,
 }
 
 impl RequestContext {
@@ -49,22 +52,27 @@ impl RequestContext {
             .and_then(|id| Uuid::try_parse(id).ok())
             .unwrap_or_else(|| ids.v7(clock.now()));
         let request_id = given.map_or_else(|| correlation_id.to_string(), ToOwned::to_owned);
-        let trace = headers
+        let client = headers
             .get(TRACEPARENT)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| TraceContext::parse(value.trim()))
-            .map_or_else(
-                || TraceContext {
-                    trace_id: ids.trace_id(),
-                    span_id: ids.span_id(),
-                    sampled: true,
-                },
-                |parent| parent.child(ids.span_id()),
-            );
+            .and_then(|value| TraceContext::parse(value.trim()));
+        let span_id = ids.span_id();
+        let trace = client.map_or_else(
+            || {
+                let trace_id = ids.trace_id();
+                TraceContext {
+                    trace_id,
+                    span_id,
+                    sampled: spans::is_sampled(trace_id),
+                }
+            },
+            |parent| parent.child(span_id),
+        );
         Self {
             request_id,
             correlation_id,
             trace,
+            client_span: client.map(|parent| parent.span_id),
         }
     }
 
@@ -74,6 +82,7 @@ impl RequestContext {
         Cause {
             correlation_id: self.correlation_id,
             causation_id: None,
+            begun_at: None,
             trace: self.trace,
         }
     }
@@ -122,7 +131,8 @@ pub async fn surround<B: MessageBody + 'static>(
         request_id = context.request_id,
         trace_id = context.trace.trace_id_hex()
     );
-    let answered = tokio::time::timeout(limit, next.call(request).instrument(span)).await;
+    let work = spans::within(context.trace, next.call(request).instrument(span));
+    let answered = tokio::time::timeout(limit, work).await;
     let failed = match answered {
         Ok(Ok(answered)) => {
             let (request, response) = answered.into_parts();
@@ -135,7 +145,7 @@ pub async fn surround<B: MessageBody + 'static>(
                 route,
                 begun,
             };
-            let response = finish(response.map_into_boxed_body(), &context, extra, line);
+            let response = finish(response.map_into_boxed_body(), &context, extra, &line);
             return Ok(ServiceResponse::new(request, response));
         }
         Ok(Err(error)) => error.error_response(),
@@ -147,7 +157,7 @@ pub async fn surround<B: MessageBody + 'static>(
         route: UNMATCHED.to_owned(),
         begun,
     };
-    let response = finish(failed, &context, None, line);
+    let response = finish(failed, &context, None, &line);
     Err(InternalError::from_response("answered", response).into())
 }
 
@@ -156,7 +166,7 @@ fn finish(
     response: HttpResponse,
     context: &RequestContext,
     extra: Option<AnswerHeaders>,
-    line: Line,
+    line: &Line,
 ) -> HttpResponse {
     let (response, problem) = readable(response, context);
     let response = with_headers(response, context, extra);
@@ -217,7 +227,7 @@ struct Line {
 }
 
 impl Line {
-    fn write(self, context: &RequestContext, status: StatusCode, problem: Option<&Problem>) {
+    fn write(&self, context: &RequestContext, status: StatusCode, problem: Option<&Problem>) {
         let Self {
             method,
             route,
@@ -227,21 +237,23 @@ impl Line {
         let status = status.as_u16();
         metrics::counter!(
             names::HTTP_REQUESTS_TOTAL,
-            "method" => method, "route" => route.clone(), "status" => status.to_string()
+            "method" => *method, "route" => route.clone(), "status" => status.to_string()
         )
         .increment(1);
         metrics::histogram!(
             names::HTTP_REQUEST_DURATION_SECONDS,
-            "method" => method, "route" => route.clone()
+            "method" => *method, "route" => route.clone()
         )
         .record(took);
+        let cause = problem.and_then(Problem::cause);
+        self.tell_span(context, status, cause);
         let RequestContext {
             request_id, trace, ..
         } = context;
         let trace_id = trace.trace_id_hex();
         // A number in JSON has 64 bits.
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        match problem.and_then(Problem::cause) {
+        match cause {
             Some(error) => tracing::error!(
                 request_id,
                 trace_id,
@@ -262,6 +274,28 @@ impl Line {
                 "request"
             ),
         }
+    }
+
+    /// By OpenTelemetry's conventions for HTTP servers: what the client did wrong is no failure of ours.
+    fn tell_span(&self, context: &RequestContext, status: u16, cause: Option<&str>) {
+        if !spans::are_recorded() {
+            return;
+        }
+        let name = format!("{} {}", self.method, self.route);
+        let mut done = Done::new(SpanKind::Server, name, context.trace, self.begun)
+            .with("http.request.method", self.method)
+            .with("http.route", self.route.clone())
+            .with("http.response.status_code", i64::from(status))
+            .with("wealth.request_id", context.request_id.clone());
+        if let Some(client) = context.client_span {
+            done = done.after(client);
+        }
+        if status >= 500 {
+            done = done
+                .with("error.type", status.to_string())
+                .failed(cause.unwrap_or_default().to_owned());
+        }
+        done.tell();
     }
 }
 

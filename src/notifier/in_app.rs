@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::bus::Heard;
+use crate::events::EventData;
 use crate::events::catalogue::{BudgetExceeded, Channel, InsightGenerated};
-use crate::events::{Event, EventData};
 use crate::store::alerts::NewAlert;
 
 /// How it is named in events.
@@ -16,7 +17,8 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// The alert that tells of an event; none for events that there is nothing to say of.
 #[must_use]
-pub fn alert(id: Uuid, event: &Event) -> Option<NewAlert> {
+pub fn alert(id: Uuid, heard: &Heard) -> Option<NewAlert> {
+    let event = &heard.event;
     let said = match &event.data {
         EventData::BudgetExceeded(data) => exceeded(data),
         EventData::InsightGenerated(data) => warning(data),
@@ -33,6 +35,7 @@ pub fn alert(id: Uuid, event: &Event) -> Option<NewAlert> {
         source_event_id: event.id,
         budget_id: said.budget_id,
         historic: said.historic,
+        cause: heard.as_cause(),
     })
 }
 

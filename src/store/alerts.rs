@@ -12,6 +12,8 @@ use super::entities::alerts;
 use super::given::Given;
 use super::sql::{all, execute, one};
 use super::{NO_BUDGET, Page, PageRequest, Signal, StoreError, Tx};
+use crate::events::Cause;
+use crate::telemetry::trace::TraceContext;
 
 /// An alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +40,10 @@ pub struct Alert {
     pub budget_id: Option<Uuid>,
     /// About a period that had already ended: listed as read, never delivered.
     pub historic: bool,
+    /// The span in which it was made.
+    pub trace: Option<TraceContext>,
+    /// When the first event of the chain was said that ends in it.
+    pub chain_begun_at: Option<DateTime<Utc>>,
     /// When it was read.
     pub read_at: Option<DateTime<Utc>>,
     /// Counts changes.
@@ -64,6 +70,8 @@ impl TryFrom<alerts::Model> for Alert {
             source_event_id: row.source_event_id,
             budget_id: row.budget_id,
             historic: row.historic,
+            trace: row.traceparent.as_deref().and_then(TraceContext::parse),
+            chain_begun_at: row.chain_begun_at,
             read_at: row.read_at,
             version: row.version,
             created_at: row.created_at,
@@ -95,6 +103,8 @@ pub struct NewAlert {
     pub budget_id: Option<Uuid>,
     /// About a period that had already ended.
     pub historic: bool,
+    /// What led to it.
+    pub cause: Cause,
 }
 
 /// Writes alerts, in this order; historic ones are read from the start.
@@ -116,6 +126,8 @@ pub async fn write(tx: &Tx, alerts: &[NewAlert], now: DateTime<Utc>) -> Result<(
         "source_event_id",
         "budget_id",
         "historic",
+        "traceparent",
+        "chain_begun_at",
     ];
     let rows = alerts.iter().map(|alert| {
         [
@@ -129,12 +141,15 @@ pub async fn write(tx: &Tx, alerts: &[NewAlert], now: DateTime<Utc>) -> Result<(
             alert.source_event_id.into(),
             alert.budget_id.unwrap_or(NO_BUDGET).into(),
             alert.historic.into(),
+            alert.cause.trace.to_string().into(),
+            alert.cause.begun_at.unwrap_or(now).into(),
         ]
     });
     let text = "INSERT INTO alerts (id, user_id, kind, title, message, details, source_event, source_event_id, \
-         budget_id, historic, read_at, version, created_at, updated_at) \
+         budget_id, historic, traceparent, chain_begun_at, read_at, version, created_at, updated_at) \
          SELECT id, user_id, kind, title, message, details, source_event, source_event_id, \
-         NULLIF(budget_id, $2), historic, CASE WHEN historic THEN $1 END, 1, $1, $1 FROM given";
+         NULLIF(budget_id, $2), historic, traceparent, chain_begun_at, CASE WHEN historic THEN $1 END, 1, $1, $1 \
+         FROM given";
     Given::new(columns, rows)
         .run(&**tx, text, [now.into(), NO_BUDGET.into()])
         .await?;

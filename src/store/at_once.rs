@@ -22,6 +22,7 @@ use super::transactions::{self, Act, Draft, Transaction};
 use super::{Conflict, Store, StoreError};
 use crate::domain::money::Currency;
 use crate::events::EventType;
+use crate::telemetry::spans;
 use statement::Row;
 
 /// What a booking says.
@@ -139,7 +140,8 @@ pub async fn book(
     kept: Option<KeptAnswer>,
 ) -> Result<Option<LogPosition>, StoreError> {
     let (row, _waiting) = Row::of(prepared, kept)?;
-    let place = match store.combiner.book(row).await {
+    let span = store.span("book, with those that come at the same time");
+    let place = match spans::told(span, store.combiner.book(row)).await {
         // Another replica is just answering this request, or the category is gone: what to say is found
         // on the other way.
         Err(StoreError::Conflict(Conflict::KeyTaken | Conflict::InUse)) => None,

@@ -9,8 +9,11 @@ use sea_orm::{
 };
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
+
 use super::StoreError;
 use super::postgres::{Postgres, PostgresTransaction};
+use crate::telemetry::spans::{self, Begun, SpanKind};
 
 /// The database, to ask.
 #[derive(Debug, Clone)]
@@ -68,6 +71,27 @@ impl Connection {
     }
 }
 
+/// By OpenTelemetry's conventions for databases. A statement's text holds no values: they go beside it.
+fn span_of(statement: &Statement) -> Option<Begun> {
+    spans::begin(SpanKind::Client, || {
+        let text = statement.sql.trim_start();
+        let verb = text.split_ascii_whitespace().next().unwrap_or_default();
+        let attributes = vec![
+            KeyValue::new("db.system.name", system_name(statement.db_backend)),
+            KeyValue::new("db.query.text", text.to_owned()),
+        ];
+        (verb.to_owned().into(), attributes)
+    })
+}
+
+/// What a database is called in spans.
+pub(super) fn system_name(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "postgresql",
+        _ => "sqlite",
+    }
+}
+
 /// Both ask the database that they are of.
 macro_rules! ask_either {
     ($connection:ty) => {
@@ -81,10 +105,14 @@ macro_rules! ask_either {
             }
 
             async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-                match self {
-                    Self::Sqlite(db) => db.execute_raw(statement).await,
-                    Self::Postgres(db) => db.execute(statement).await,
-                }
+                let span = span_of(&statement);
+                let work = async {
+                    match self {
+                        Self::Sqlite(db) => db.execute_raw(statement).await,
+                        Self::Postgres(db) => db.execute(statement).await,
+                    }
+                };
+                spans::told(span, work).await
             }
 
             async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -98,17 +126,25 @@ macro_rules! ask_either {
                 &self,
                 statement: Statement,
             ) -> Result<Option<QueryResult>, DbErr> {
-                match self {
-                    Self::Sqlite(db) => db.query_one_raw(statement).await,
-                    Self::Postgres(db) => db.query_one(statement).await,
-                }
+                let span = span_of(&statement);
+                let work = async {
+                    match self {
+                        Self::Sqlite(db) => db.query_one_raw(statement).await,
+                        Self::Postgres(db) => db.query_one(statement).await,
+                    }
+                };
+                spans::told(span, work).await
             }
 
             async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-                match self {
-                    Self::Sqlite(db) => db.query_all_raw(statement).await,
-                    Self::Postgres(db) => db.query_all(statement).await,
-                }
+                let span = span_of(&statement);
+                let work = async {
+                    match self {
+                        Self::Sqlite(db) => db.query_all_raw(statement).await,
+                        Self::Postgres(db) => db.query_all(statement).await,
+                    }
+                };
+                spans::told(span, work).await
             }
         }
     };

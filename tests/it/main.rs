@@ -40,4 +40,5 @@ mod support;
 mod tenants;
 mod together;
 mod tokens;
+mod traces;
 mod trimming;

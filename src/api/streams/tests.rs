@@ -7,8 +7,10 @@ use super::*;
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, LoadArgs};
 use crate::domain::money::Currency;
+use crate::events::Cause;
 use crate::store::alerts::NewAlert;
 use crate::store::users::{self, User};
+use crate::telemetry::trace::TraceContext;
 
 async fn api(folder: &TempDir) -> Arc<Api> {
     let args = LoadArgs::new()
@@ -54,6 +56,16 @@ async fn alert(api: &Api, user_id: Uuid) {
         source_event_id: api.ids.v4(),
         budget_id: None,
         historic: false,
+        cause: Cause {
+            correlation_id: api.ids.v4(),
+            causation_id: None,
+            begun_at: None,
+            trace: TraceContext {
+                trace_id: api.ids.trace_id(),
+                span_id: api.ids.span_id(),
+                sampled: false,
+            },
+        },
     };
     api.store
         .write(move |tx| async move { alerts::write(&tx, &[alert], now).await })

@@ -6,9 +6,11 @@ use futures_util::future::BoxFuture;
 use super::CONTENT_TYPE;
 use crate::bus::{PublishError, Publisher};
 use crate::config::Config;
+use crate::events::envelope::trace_of;
 use crate::kafka::KafkaFault;
 use crate::kafka::producer::{Outgoing, Producer};
 use crate::store::event_log::LogEntry;
+use crate::telemetry::trace::TRACEPARENT;
 
 /// Publishes on topics of Kafka.
 pub struct KafkaPublisher {
@@ -29,6 +31,13 @@ impl KafkaPublisher {
     }
 }
 
+/// Those who read topics with OpenTelemetry's tools look for the trace in a header.
+fn headers(envelope: &str) -> Vec<(&'static str, String)> {
+    let trace = trace_of(envelope).map(|trace| (TRACEPARENT, trace.to_string()));
+    let content_type = (CONTENT_TYPE.0, CONTENT_TYPE.1.to_owned());
+    std::iter::once(content_type).chain(trace).collect()
+}
+
 impl Publisher for KafkaPublisher {
     fn publish<'a>(&'a self, batch: &'a [LogEntry]) -> BoxFuture<'a, Result<(), PublishError>> {
         async move {
@@ -40,7 +49,7 @@ impl Publisher for KafkaPublisher {
                     topic: format!("{}{}", self.prefix, entry.topic),
                     key: Some(key.as_bytes()),
                     value: Some(entry.envelope.as_bytes()),
-                    headers: vec![(CONTENT_TYPE.0, CONTENT_TYPE.1.to_owned())],
+                    headers: headers(&entry.envelope),
                 })
                 .collect();
             let mut unpublished = Vec::new();

@@ -147,10 +147,16 @@ catalogue! {
         Kind::Counter, Count, ["kind"], "Alerts created";
     ALERTS_DELIVERED_TOTAL = "wealth_alerts_delivered_total",
         Kind::Counter, Count, [], "Alerts delivered to a client";
+    ALERT_DELAY_SECONDS = "wealth_alert_delay_seconds",
+        REQUEST_SECONDS, Seconds, [], "Time from a booking to the alert that it caused, on an open stream";
 
     // The process.
     LOG_LINES_DROPPED_TOTAL = "wealth_log_lines_dropped_total",
         Kind::Counter, Count, [], "Lines of the process's own log dropped because nothing read them";
+    SPANS_EXPORTED_TOTAL = "wealth_spans_exported_total",
+        Kind::Counter, Count, [], "Spans that the collector of traces took";
+    SPANS_DROPPED_TOTAL = "wealth_spans_dropped_total",
+        Kind::Counter, Count, ["reason"], "Spans dropped: the queue was full, the collector away, or it did not take them";
     BUILD_INFO = "wealth_build_info",
         Kind::Gauge, Count, ["version"], "Always 1; the label tells what is running";
     PROCESS_START_TIME_SECONDS = "process_start_time_seconds",

@@ -57,6 +57,7 @@ pub(super) fn dollar(chain: &Chain, who: Household, date: NaiveDate) -> Heard {
         payload: event.to_json().expect("JSON").into_bytes(),
         event,
         position: None,
+        span_id: chain.ids.span_id(),
     }
 }
 

@@ -255,6 +255,7 @@ impl Chain {
             cause: Cause {
                 correlation_id: self.ids.v4(),
                 causation_id: None,
+                begun_at: None,
                 trace,
             },
         }

@@ -5,6 +5,8 @@
 pub(crate) mod chain;
 /// The roles apart, each with a sidecar.
 pub(crate) mod cluster;
+/// A collector of traces.
+pub(crate) mod collector;
 /// The roles as processes that can be killed.
 pub(crate) mod fleet;
 /// Topics and groups of a test's own.
@@ -83,6 +85,7 @@ fn settings(data_dir: &std::path::Path) -> Vec<(&'static str, String)> {
         ("auth.hash_iterations", "1".to_owned()),
         ("limits.requests_per_minute", "0".to_owned()),
         ("limits.sign_in_per_minute", "0".to_owned()),
+        ("traces.exporter", "none".to_owned()),
     ];
     if stack::on_postgres() {
         let url = Stack::get().database_url(&stack::database_of(data_dir));

@@ -131,6 +131,7 @@ impl Books {
         let cause = Cause {
             correlation_id: self.ids.v4(),
             causation_id: None,
+            begun_at: None,
             trace,
         };
         Act {

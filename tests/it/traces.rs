@@ -1,0 +1,246 @@
+//! Traces: one from a request to the alert on the stream, and nothing but spans that is lost without a
+//! collector.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use wealth_companion::clock::Clock;
+
+use crate::support::collector::{Collector, Told};
+use crate::support::{Person, Process};
+
+/// A client's own trace and span, which it records, or does not.
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CLIENT_SPAN: &str = "00f067aa0ba902b7";
+
+/// Somebody whose next booking breaks a budget.
+struct Spender {
+    person: Person,
+    wallet: String,
+    category: String,
+}
+
+impl Spender {
+    async fn on(process: &Process) -> Self {
+        let person = process.register("ada").await;
+        let category = person.category("Groceries").await;
+        person.budget(&[&category], "1.00").await;
+        Self {
+            wallet: person.wallet("Checking", "USD", "0").await,
+            category,
+            person,
+        }
+    }
+
+    fn body(&self) -> Value {
+        let today = Clock::system().now().date_naive().to_string();
+        json!({"type": "expense", "wallet_id": self.wallet, "category_id": self.category, "amount": "100.00", "date": today})
+    }
+
+    /// Books as part of the client's trace, with these flags.
+    async fn spend(&self, flags: &str) {
+        let traceparent = format!("00-{TRACE_ID}-{CLIENT_SPAN}-{flags}");
+        let request = self.person.request(Method::POST, "/v1/transactions");
+        let request = request.header("traceparent", traceparent);
+        let answer = request.json(&self.body()).send().await.expect("an answer");
+        assert_eq!(answer.status(), 201, "{:?}", answer.text().await);
+    }
+}
+
+async fn with(folder: &TempDir, set: &[(&str, &str)]) -> Process {
+    Process::start(folder.path(), set).await
+}
+
+fn one<'a>(told: &'a [Told], name: &str) -> &'a Told {
+    let mut found = told.iter().filter(|it| it.name == name);
+    found.next().expect(name)
+}
+
+#[tokio::test]
+async fn one_trace_goes_from_the_request_to_the_stream() {
+    let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
+    let set = [
+        ("traces.exporter", "otlp"),
+        ("traces.otlp_endpoint", &*collector.url),
+    ];
+    let process = with(&folder, &set).await;
+    let ada = Spender::on(&process).await;
+    let mut stream = ada.person.follow(None).await;
+    ada.spend("01").await;
+    stream.alert().await.expect("an alert");
+
+    let names = [
+        "POST /v1/transactions",
+        "book, with those that come at the same time",
+        "send finance.transaction.created",
+        "process finance.transaction.created",
+        "send finance.budget.exceeded",
+        "process finance.budget.exceeded",
+        "send notification.alert.sent",
+        "send alert to stream",
+    ];
+    let told = collector.trace(TRACE_ID, &names).await;
+    let request = one(&told, "POST /v1/transactions");
+    assert_eq!(request.kind, SpanKind::Server);
+    assert_eq!(request.parent_id, CLIENT_SPAN);
+    assert_eq!(request.service, "wealth-companion");
+    assert_eq!(request.attribute("http.route"), "/v1/transactions");
+    assert_eq!(request.attribute("http.response.status_code"), "201");
+    let projected = one(&told, "process finance.transaction.created");
+    assert_eq!(projected.kind, SpanKind::Consumer);
+    let group = projected.attribute("messaging.consumer.group.name");
+    assert_eq!(group, "projector");
+    let below = |name: &str| &*one(&told, name).parent_id;
+    for name in &names[1..4] {
+        assert_eq!(below(name), request.span_id, "{name}");
+    }
+    // What follows from an event is below what was done with it. A budget tells of two thresholds.
+    let is_below = |name: &str, above: &str| {
+        let above: Vec<&str> = told
+            .iter()
+            .filter(|it| it.name == above)
+            .map(|it| &*it.span_id)
+            .collect();
+        assert!(above.contains(&below(name)), "{name}");
+    };
+    is_below(
+        "send finance.budget.exceeded",
+        "process finance.transaction.created",
+    );
+    is_below(
+        "process finance.budget.exceeded",
+        "process finance.transaction.created",
+    );
+    assert!(told.iter().any(|it| it.name == "send alert to stream"));
+    let ids: Vec<&str> = told.iter().map(|it| &*it.span_id).collect();
+    for it in &told {
+        let is_known = ids.contains(&&*it.parent_id) || it.parent_id == CLIENT_SPAN;
+        assert!(is_known, "{it:?} is below nothing");
+        assert!(!it.failed, "{it:?}");
+    }
+    let delay = process.internal_text("/metrics").await;
+    assert!(
+        delay.contains("wealth_alert_delay_seconds_count 2"),
+        "{delay}"
+    );
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn the_client_decides_and_what_begins_here_is_sampled() {
+    let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
+    let set = [
+        ("traces.exporter", "otlp"),
+        ("traces.otlp_endpoint", &*collector.url),
+        ("traces.sample_percent", "0"),
+        ("traces.slow_ms", "600000"),
+    ];
+    let process = with(&folder, &set).await;
+    let ada = Spender::on(&process).await;
+    ada.spend("00").await;
+    ada.spend("01").await;
+    let told = collector
+        .trace(TRACE_ID, &["process finance.transaction.created"])
+        .await;
+    process.stop().await;
+    let requests = told.iter().filter(|it| it.kind == SpanKind::Server);
+    assert_eq!(requests.count(), 1, "{told:#?}");
+    // A batch has a trace of its own, when an event of it is recorded. No request has.
+    let all = collector.told();
+    let mut others = all.iter().filter(|it| it.trace_id != TRACE_ID);
+    assert!(others.all(|it| it.kind != SpanKind::Server), "{all:#?}");
+}
+
+#[tokio::test]
+async fn without_a_collector_only_spans_are_lost() {
+    let folder = TempDir::new().expect("a folder");
+    // Nobody listens there.
+    let set = [
+        ("traces.exporter", "otlp"),
+        ("traces.otlp_endpoint", "http://127.0.0.1:9"),
+    ];
+    let process = with(&folder, &set).await;
+    let ada = Spender::on(&process).await;
+    let begun = Instant::now();
+    let lost = |metrics: &str| {
+        let dropped = metrics
+            .lines()
+            .filter(|line| line.starts_with("wealth_spans_dropped_total{"));
+        dropped.count() > 0
+    };
+    while !lost(&process.internal_text("/metrics").await) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "none is counted");
+        ada.spend("01").await;
+    }
+    let told =
+        process.logged("traces: the collector does not take them; spans are dropped until it does");
+    assert_eq!(told.len(), 1);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_holds_nothing_up() {
+    let (folder, collector) = (TempDir::new().expect("a folder"), Collector::hanging());
+    let set = [
+        ("traces.exporter", "otlp"),
+        ("traces.otlp_endpoint", &*collector.url),
+    ];
+    let process = with(&folder, &set).await;
+    let ada = Spender::on(&process).await;
+    ada.spend("01").await;
+    // Within the patience that a process has to end.
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn jaeger_gets_them_in_its_own_form() {
+    let folder = TempDir::new().expect("a folder");
+    let agent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    agent
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a socket");
+    let address = agent.local_addr().expect("an address").to_string();
+    let set = [
+        ("traces.exporter", "jaeger"),
+        ("traces.jaeger_agent", &*address),
+    ];
+    let process = with(&folder, &set).await;
+    process.register("ada").await;
+    let read = tokio::task::spawn_blocking(move || {
+        let (mut packet, mut read) = (vec![0; 1 << 16], Vec::new());
+        let has =
+            |read: &[u8], text: &str| read.windows(text.len()).any(|it| it == text.as_bytes());
+        while !has(&read, "POST /v1/auth/register") {
+            let length = agent.recv(&mut packet).expect("a packet");
+            read.extend_from_slice(&packet[..length]);
+        }
+        assert!(has(&read, "wealth-companion"), "the name of the service");
+        assert!(has(&read, "http.route"), "what is said of it");
+    });
+    read.await.expect("spans");
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn what_failed_is_told_though_its_trace_is_not_recorded() {
+    let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
+    let set = [
+        ("traces.exporter", "otlp"),
+        ("traces.otlp_endpoint", &*collector.url),
+        ("traces.sample_percent", "0"),
+        ("traces.slow_ms", "1"),
+    ];
+    // What takes a millisecond is slow: a password does.
+    let process = with(&folder, &set).await;
+    process.register("ada").await;
+    let begun = Instant::now();
+    while collector.told().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nothing is told");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.stop().await;
+}
