@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc advisories schemas build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc dashboards advisories schemas build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -93,6 +93,10 @@ clippy: ## Check the code with Clippy
 doc: ## Build the code's documentation, into target/doc
 	@sh .ci/need cargo cc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+dashboards: ## Check dashboards, alert rules, their tests and the runbook (needs Go and npm; builds its checkers once: minutes)
+	@sh .ci/need python3
+	@python3 tools/check_dashboards.py
 
 ##@ More checks
 advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database: needs the network)
