@@ -6,8 +6,8 @@ against the product.
 - Rules are what promtool wants, and pass their unit tests.
 - Every metric of ours in a query is in src/telemetry/metrics/names.rs, with those labels and buckets.
 - Every panel has a description, a unit and a data source that can be chosen.
-- Every alert has a severity, a dashboard that exists, a section in docs/runbook.md, a test in which it fires, and one in
-  which its series are there and it does not.
+- Every alert has a severity, a dashboard that exists, a section in docs/runbook.md, a test in which it fires, and one
+  in which its series are there and it does not.
 
 Needs Go, and node with npm; what they build is kept in the cache outside the clone. promtool is taken from the PATH, or
 built as well. Exit code: 0 all is well, 1 something is not, 2 it could not be checked.
@@ -76,8 +76,8 @@ def fetch_grammar(log):
 def needed(program):
     found = shutil.which(program)
     if not found:
-        how = {"go": "https://go.dev/dl; Debian's is too old", "npm": "apt-get install npm", "node": "apt-get install nodejs"}
-        raise StackError(f"missing: {program} ({how[program]})")
+        how = {"go": "https://go.dev/dl; Debian's is too old"}.get(program, "apt-get install nodejs npm")
+        raise StackError(f"missing: {program} ({how})")
     return found
 
 
