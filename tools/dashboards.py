@@ -773,21 +773,24 @@ def files():
             for it in (overview(), pipeline(), runtime(), kafka_and_dapr(), investigate())}
 
 
+def differing():
+    """The files that are not what they should be."""
+    wanted = files()
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return stale + sorted(set(FOLDER.glob("*.json")) - set(wanted))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
-    check = parser.parse_args().check
-    wanted = files()
-    differ = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    differ += sorted(set(FOLDER.glob("*.json")) - set(wanted))
-    if not check:
-        FOLDER.mkdir(exist_ok=True)
-        for path, text in wanted.items():
-            path.write_text(text, encoding="utf-8")
-        return 0
-    for path in differ:
-        print(f"dashboards: {path.name} differs from what tools/dashboards.py writes: run it", file=sys.stderr)
-    return 1 if differ else 0
+    if parser.parse_args().check:
+        for path in differing():
+            print(f"{path.name} is not what tools/dashboards.py writes: run it", file=sys.stderr)
+        return 1 if differing() else 0
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
