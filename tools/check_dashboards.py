@@ -93,14 +93,17 @@ def output_of(command, **more):
 
 
 def metrics_of_product():
-    """Of each metric in names.rs: its labels, and for a histogram its bounds."""
+    """Of each metric in names.rs: its labels with their values, where they are listed, and a histogram's bounds."""
     text = NAMES.read_text(encoding="utf-8")
-    numbers = r"Kind::Histogram\(&\[(.*?)\]\)"
     bounds = {name: [float(it.replace("_", "")) for it in body.split(",") if it.strip()]
-              for name, body in re.findall(r"const (\w+): Kind = " + numbers, text, re.DOTALL)}
+              for name, body in re.findall(r"const (\w+): Kind = Kind::Histogram\(&\[(.*?)\]\)", text, re.DOTALL)}
     metrics = {}
-    for name, kind, labels in re.findall(r'\w+ = "(\w+)",\s*([\w:]+),\s*\w+,\s*\[(.*?)\],\s*"', text):
-        metrics[name] = (re.findall(r'"(\w+)"', labels), bounds.get(kind))
+    # "name", or "name" in ["value", "value"].
+    some_labels = r'(?:"\w+"(?: in \[[^]]*\])?(?:, )?)*'
+    for name, kind, labels in re.findall(rf'\w+ = "(\w+)",\s*([\w:]+),\s*\w+,\s*\[({some_labels})\]', text):
+        values = re.findall(r'"(\w+)"(?: in \[([^]]*)\])?', labels)
+        listed = {label: re.findall(r"\w+", them) for label, them in values}
+        metrics[name] = (listed, bounds.get(kind))
     return metrics
 
 
@@ -108,12 +111,13 @@ def series_of_product():
     """Of each series that a scrape gives: its labels as Prometheus keeps them, and the bounds where it has any."""
     series = {}
     for name, (labels, bounds) in metrics_of_product().items():
+        kept = dict.fromkeys(OF_TARGETS, ())
         # What is named as a label of the target gets another name.
-        kept = OF_TARGETS | {f"exported_{it}" if it in OF_TARGETS else it for it in labels}
+        kept.update((f"exported_{it}" if it in OF_TARGETS else it, values) for it, values in labels.items())
         if bounds is None:
             series[name] = (kept, None)
         else:
-            series[f"{name}_bucket"] = (kept | {"le"}, bounds)
+            series[f"{name}_bucket"] = ({**kept, "le": ()}, bounds)
             series[f"{name}_sum"] = series[f"{name}_count"] = (kept, None)
     return series
 
@@ -134,8 +138,11 @@ def check_queries(queries, records, problem):
                 problem(f"{where}: there is no {metric}")
                 continue
             kept, bounds = known[metric]
-            for label in sorted(set(labels) - kept):
-                problem(f"{where}: {metric} has no label {label}")
+            for label, value in labels.items():
+                if label not in kept:
+                    problem(f"{where}: {metric} has no label {label}")
+                elif kept[label] and value.isidentifier() and value not in kept[label]:
+                    problem(f"{where}: the label {label} of {metric} is never {value}")
             wanted = [float(one) for one in labels.get("le", "+Inf").replace("\\", "").split("|") if one != "+Inf"]
             for bound in sorted(set(wanted) - set(bounds or wanted)):
                 problem(f"{where}: {metric} has no bucket up to {bound:g}")

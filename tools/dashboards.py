@@ -436,8 +436,8 @@ def pipeline():
                       prom("sum by (consumergroup) (clamp_min(kafka_consumergroup_lag{<exporter>, <ours>}, 0))",
                            "{{consumergroup}}"),
                   ], "short", limits=steps((1000, YELLOW), (100000, RED))),
-            graph("Lag in time", "Age of the event handled last while more wait, else 0 (embedded bus and Kafka; "
-                  "behind a sidecar see the age above). Good: below a second or two.",
+            graph("Lag in time", "Age of the oldest event that a consumer has in hand, 0 when it has none. Good: below a "
+                  "second or two. One that grows by a second each second is tried again and again.",
                   prom("max by (consumer) (wealth_consumer_lag_seconds{<app>})", "{{consumer}}"), "s",
                   limits=steps((10, YELLOW), (60, RED))),
             graph("Time for a batch", "How long a consumer takes for a batch, p99. Good: below 250 ms; more is the "
