@@ -22,9 +22,12 @@ import subprocess
 import sys
 import tempfile
 
-import dashboards
-from stack.builds import cache, key, once, run_shown
-from stack.machine import StackError, say
+# The clone stays as it is: compiled modules would be left in it.
+sys.dont_write_bytecode = True
+
+import dashboards  # noqa: E402
+from stack.builds import cache, key, once, run_shown  # noqa: E402
+from stack.machine import StackError, say  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINT = ROOT / "tools" / "dashlint"
