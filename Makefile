@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc dashboards advisories schemas build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc dashboards advisories generated build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -73,9 +73,9 @@ fmt: ## Format the code
 	@sh .ci/need cargo rustfmt
 	$(CARGO) fmt --all
 
-schemas: ## Write the event schemas in docs/events/ anew from the code
+generated: ## Write docs/events/*.json and docs/metrics.md anew from the code
 	@sh .ci/need cargo cc
-	UPDATE_SCHEMAS=1 $(CARGO) test --locked --test it schemas
+	UPDATE_GENERATED=1 $(CARGO) test --locked --test it up_to_date
 
 ##@ Parts of lint
 fmt-check: ## Check the format

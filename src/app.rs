@@ -36,10 +36,13 @@ use crate::secrets::signing_key;
 use crate::state::State;
 use crate::store::trim::Trim;
 use crate::store::{Store, schema};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, handles::JobMetrics};
 
 /// How often what nobody needs any more is looked for.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the connections to the database are counted.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How long an idle connection of the internal listener stays open: longer than the sidecar keeps
 /// one (90 s), or a delivery could meet one that has just been closed, and come half a second late.
@@ -104,6 +107,9 @@ impl App {
         let metrics = metrics::install();
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
+        if !config.is_server_database() {
+            metrics::watch_data_dir(&config.data_dir);
+        }
         if roles.contains(&Role::Api) {
             signing_key::ensure(&mut config, &ids)?;
             open_files::take_what_is_allowed(config.http.connections_max as u64);
@@ -268,8 +274,13 @@ impl Parts {
         self.lifecycle
             .spawn("streams", streams.run(self.store.clone(), draining.clone()));
         let tidied = api.clone();
+        let (job, clock) = (JobMetrics::new("limits"), self.clock.clone());
+        let tidy = move || {
+            tidied.tidy();
+            job.succeeded(clock.now());
+        };
         self.lifecycle
-            .spawn("limits", every(TRIM_EVERY, draining, move || tidied.tidy()));
+            .spawn("limits", every(TRIM_EVERY, draining, tidy));
         let server = public_server(api, &self.config, &self.clock, &self.ids, listener)?;
         serve(&self.lifecycle, "public listener", server, &self.config);
         Ok(())
@@ -352,6 +363,10 @@ impl Parts {
             metrics::run_upkeep(handle, upkeep).await;
             Ok(())
         });
+        let store = self.store.clone();
+        let tell = move || store.tell_connections();
+        self.lifecycle
+            .spawn("connections", every(TELL_EVERY, draining.clone(), tell));
         let consumers = [catalogue::PROJECTOR, catalogue::NOTIFIER];
         let retention = self.config.retention.clone();
         let trim = match self.config.bus.kind {
@@ -359,12 +374,16 @@ impl Parts {
             BusKind::Dapr | BusKind::Kafka => Trim::of_relayed(retention),
         };
         let (store, clock) = (self.store.clone(), self.clock.clone());
+        let job = JobMetrics::new("trim");
         self.lifecycle.spawn("trim", async move {
             while !draining.is_cancelled() {
                 match trim.step(&store, clock.now()).await {
-                    Ok(0) => {}
+                    Ok(0) => job.succeeded(clock.now()),
                     Ok(_) => continue,
-                    Err(error) => tracing::warn!(%error, "trim: will try again"),
+                    Err(error) => {
+                        job.failed();
+                        tracing::warn!(%error, "trim: will try again");
+                    }
                 }
                 let _ = tokio::time::timeout(TRIM_EVERY, draining.cancelled()).await;
             }

@@ -8,8 +8,8 @@ mod events;
 mod migrate;
 /// Tables on a terminal.
 mod table;
-/// Turning the recording of spans on.
-mod traces;
+/// Logs and spans, on and off.
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -26,18 +26,16 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use dlq::DlqCommand;
 use events::EventsCommand;
 use migrate::MigrateCommand;
+use telemetry::Teller;
 
 use crate::app::{App, Role};
 use crate::clock::{Clock, Ids};
-use crate::config::{Config, LoadArgs, Loaded, LogFormat};
+use crate::config::{Config, LoadArgs, Loaded};
 use crate::demo::{self, DemoOptions};
 use crate::secrets::store::{self, Need};
 use crate::store::audit::Audit;
 use crate::store::{Store, schema};
-use crate::telemetry;
-
-/// How long the end of the process waits for its last spans to be taken.
-const SPANS_LIMIT: Duration = Duration::from_secs(2);
+use crate::telemetry::logs::Loki;
 
 /// The backend of Wealth Companion: an HTTP API, a projector that keeps sums and watches budgets, and
 /// a notifier that tells at once.
@@ -269,14 +267,10 @@ fn roles(chosen: &[RoleArg]) -> BTreeSet<Role> {
 
 fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode> {
     let loaded = settings.load()?;
-    let config = &loaded.config;
-    let json = match config.log.format {
-        LogFormat::Json => true,
-        LogFormat::Pretty => false,
-        LogFormat::Auto => !telemetry::stdout_is_terminal(),
-    };
-    let _flushed_at_the_end = telemetry::init(json, &config.log.level)?;
+    let teller = Teller::new(roles);
+    let (_flushed_at_the_end, loki) = teller.init_logs(&loaded.config)?;
     on_runtime(async {
+        let lines = loki.map(Loki::start);
         let need = if roles.contains(&Role::Api) {
             Need::Api
         } else {
@@ -286,7 +280,7 @@ fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode
         let config = store::resolve(settings.args(), loaded, need, say)
             .await?
             .config;
-        let recorded = traces::start(&config, roles)?;
+        let spans = teller.start_spans(&config)?;
         let app = App::start(config, roles, Clock::system(), Ids::system()).await?;
         app.lifecycle().handle_signals()?;
         let internal = app.addresses.internal;
@@ -301,9 +295,7 @@ fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode
             None => tracing::info!(internal = format!("http://{internal}"), ?roles, "ready"),
         }
         let ended = app.run().await;
-        if let Some(recorded) = recorded {
-            recorded.finish(SPANS_LIMIT).await;
-        }
+        telemetry::finish(lines, spans).await;
         ended
     })?;
     Ok(ExitCode::SUCCESS)

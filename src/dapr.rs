@@ -10,7 +10,7 @@ pub mod store;
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::config;
+use crate::telemetry::metrics::names;
 use crate::telemetry::spans;
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -88,7 +89,7 @@ impl Sidecar {
     /// Not yet, or it is not there.
     pub async fn check(&self) -> Result<(), SidecarError> {
         let request = self.http.get(self.url(&["healthz", "outbound"])?);
-        accepted(send(request).await?).await.map(drop)
+        accepted(send("health", request).await?).await.map(drop)
     }
 
     /// The address of a path, whose parts may hold any characters.
@@ -102,13 +103,27 @@ impl Sidecar {
     }
 }
 
-/// The sidecar's own spans belong below the current one.
-async fn send(request: RequestBuilder) -> Result<Response, SidecarError> {
+/// Asks for an operation; its own spans belong below the current one.
+async fn send(operation: &'static str, request: RequestBuilder) -> Result<Response, SidecarError> {
     let request = match spans::current() {
         Some(place) => request.header(TRACEPARENT, place.to_string()),
         None => request,
     };
-    request.send().await.map_err(unreachable)
+    let begun = Instant::now();
+    let answer = request.send().await;
+    let outcome = match &answer {
+        Ok(answer) if answer.status().is_success() => "ok",
+        Ok(_) => "refused",
+        Err(_) => "away",
+    };
+    metrics::counter!(
+        names::SIDECAR_REQUESTS_TOTAL,
+        "operation" => operation, "outcome" => outcome
+    )
+    .increment(1);
+    metrics::histogram!(names::SIDECAR_REQUEST_DURATION_SECONDS, "operation" => operation)
+        .record(begun.elapsed());
+    answer.map_err(unreachable)
 }
 
 /// The answer, if it is a good one.

@@ -57,10 +57,20 @@ impl Handler for Notifier {
             let (outcomes, written) = self
                 .store
                 .write(move |tx| async move { unit.notify(&tx, &batch).await })
-                .await?;
+                .await
+                .inspect_err(|_| metrics::counter!(names::ALERTS_FAILED_TOTAL).increment(1))?;
             crash::point("notifier.after_commit_before_ack");
-            for kind in written {
-                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => kind).increment(1);
+            for alert in written {
+                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => alert.kind).increment(1);
+                tracing::info!(
+                    alert_id = %alert.id,
+                    kind = alert.kind,
+                    event_id = %alert.source_event_id,
+                    user_id = %alert.user_id,
+                    correlation_id = %alert.cause.correlation_id,
+                    trace_id = alert.cause.trace.trace_id_hex(),
+                    "alert"
+                );
             }
             Ok(outcomes)
         }
@@ -79,7 +89,7 @@ impl Unit {
         &self,
         tx: &Tx,
         batch: &[Heard],
-    ) -> Result<(Vec<Outcome>, Vec<&'static str>), StoreError> {
+    ) -> Result<(Vec<Outcome>, Vec<NewAlert>), StoreError> {
         let owners = batch.iter().map(|heard| heard.event.data.user_id());
         let concerned = users::concerned(&**tx, owners).await?;
         let mut accepted: Vec<(usize, NewAlert)> = Vec::new();
@@ -113,7 +123,7 @@ impl Unit {
         alerts::write(tx, &alerts, self.now).await?;
         event_log::append(tx, &sent).await?;
         crash::point("notifier.before_commit");
-        Ok((outcomes, alerts.iter().map(|alert| alert.kind).collect()))
+        Ok((outcomes, alerts))
     }
 
     fn sent(&self, alert: &NewAlert) -> Event {

@@ -74,6 +74,7 @@ pub use tx::Tx;
 pub(crate) use tx::caught;
 
 use crate::config::{BusKind, Config};
+use crate::telemetry::metrics::names;
 use crate::telemetry::spans::{self, Begun, SpanKind};
 use at_once::combiner::Combiner;
 use postgres::Postgres;
@@ -209,7 +210,7 @@ impl Store {
                 }
             }
         });
-        spans::told(span, work).await
+        counted(spans::told(span, work).await)
     }
 
     /// A span of writing, the time in which it waits for its turn included.
@@ -220,6 +221,16 @@ impl Store {
         })
     }
 
+    /// Tells how many connections are in use.
+    pub fn tell_connections(&self) {
+        self.reads.tell_connections("read");
+        match &self.writes {
+            // The writer's own, which it holds all the time.
+            Writes::Sqlite(_) => {}
+            Writes::Postgres { pool, .. } => pool.tell_connections("write"),
+        }
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
@@ -227,4 +238,15 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.reads.ping().await
     }
+}
+
+/// Counts what the database did not take.
+fn counted<T>(outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+    let reason = match &outcome {
+        Err(StoreError::Busy(_)) => "busy",
+        Err(StoreError::Defect(_)) => "other",
+        _ => return outcome,
+    };
+    metrics::counter!(names::DB_FAILURES_TOTAL, "reason" => reason).increment(1);
+    outcome
 }

@@ -8,7 +8,7 @@ pub mod metrics;
 pub mod spans;
 pub mod trace;
 
-pub use logs::{LogGuard, init, stdout_is_terminal};
+pub use logs::{LogGuard, LogSettings, init, stdout_is_terminal};
 
 /// Why telemetry could not be turned on.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum TelemetryError {
         /// The part of it that is wrong.
         part: String,
     },
+    /// The settings of Loki cannot be used.
+    #[error("log.loki_url: {0}")]
+    Loki(String),
+    /// Logging is not on in this process.
+    #[error("logging is not on in this process")]
+    NotOn,
     /// Logging was turned on before in this process.
     #[error("logging is already turned on in this process")]
     AlreadyOn,

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::Api;
 use super::me::UserView;
 use crate::http::client_address::client_address;
-use crate::http::request::AnswerHeaders;
+use crate::http::request::{AnswerHeaders, log_user};
 use crate::http::{Body, Problem};
 use crate::store::sessions::{self, Exchange, TokenHash};
 use crate::store::users::{self, User};
@@ -93,6 +93,7 @@ impl FromRequest for Session {
                 .app_data::<web::Data<Api>>()
                 .ok_or_else(|| Problem::defect("the server has no api"))?;
             let session = authenticate(api, &request).await?;
+            log_user(session.user_id());
             let (limited, headers) = match api.limits.request(session.user_id()).await {
                 Ok(headers) => (None, headers),
                 Err((problem, headers)) => (Some(problem), headers),

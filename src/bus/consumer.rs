@@ -85,7 +85,7 @@ impl Consumer {
     /// # Errors
     /// A fault that passes: deliver them again.
     pub async fn take(&self, deliveries: Vec<Delivery>) -> Result<Vec<Verdict>, StoreError> {
-        let begun = Instant::now();
+        let (begun, now) = (Instant::now(), self.clock.now());
         let mut verdicts = vec![Verdict::Done; deliveries.len()];
         let mut read = Vec::with_capacity(deliveries.len());
         for (index, delivery) in deliveries.into_iter().enumerate() {
@@ -103,6 +103,9 @@ impl Consumer {
                 }
                 Err(error) => verdicts[index] = self.bury_unread(delivery, &error).await?,
             }
+        }
+        if let Some(oldest) = read.iter().map(|(_, heard)| heard.event.time).min() {
+            self.metrics.in_hand(now - oldest);
         }
         let known = self.known(&read).await;
         read.retain(|(_, heard)| {
@@ -137,6 +140,7 @@ impl Consumer {
             }
             self.state.mark_processed(self.name(), &done).await;
         }
+        self.metrics.in_hand(TimeDelta::zero());
         self.metrics.batch(begun.elapsed());
         Ok(verdicts)
     }
@@ -198,11 +202,22 @@ impl Consumer {
         batch: &[Heard],
         outcomes: Vec<Outcome>,
     ) -> Result<Vec<Verdict>, StoreError> {
+        let now = self.clock.now();
         let mut verdicts = Vec::with_capacity(batch.len());
         for (heard, outcome) in batch.iter().zip(outcomes) {
             let verdict = match outcome {
                 Outcome::Handled => {
-                    self.metrics.handled(heard.event.data.event_type().as_str());
+                    let event = &heard.event;
+                    let event_type = event.data.event_type().as_str();
+                    self.metrics.handled(event_type, now - event.time);
+                    tracing::debug!(
+                        consumer = self.name(),
+                        event_id = %event.id,
+                        user_id = %event.data.user_id(),
+                        correlation_id = %event.cause.correlation_id,
+                        trace_id = event.cause.trace.trace_id_hex(),
+                        "handled"
+                    );
                     Verdict::Done
                 }
                 Outcome::Duplicate => {
@@ -264,7 +279,8 @@ impl Consumer {
         }
         self.metrics.rejected();
         metrics::counter!(names::DEAD_LETTERS_TOTAL, "topic" => topic.clone()).increment(1);
-        tracing::error!(consumer, topic, %event_id, reason, "dead letter");
+        let user_id = about.map(tracing::field::display);
+        tracing::error!(consumer, topic, %event_id, user_id, reason, "dead letter");
         Ok(Verdict::Dead(reason))
     }
 }

@@ -108,6 +108,7 @@ impl Relay {
             self.metrics.unpublished(0);
             return Ok(Step { taken: 0, next });
         };
+        self.found(&batch);
         crash::point("relay.after_commit_before_publish");
         self.publish(&batch).await?;
         crash::point("relay.after_publish_before_mark");
@@ -133,6 +134,7 @@ impl Relay {
                 next: Next::WhenWoken,
             });
         };
+        self.found(&claim.entries);
         let (count, rows) = (claim.entries.len(), claim.rows);
         crash::point("relay.after_commit_before_publish");
         let outcome = match claim.entries.as_slice() {
@@ -156,6 +158,12 @@ impl Relay {
         };
         self.metrics.unpublished(waiting);
         Ok(Step { taken: rows, next })
+    }
+
+    fn found(&self, waiting: &[LogEntry]) {
+        if let Some(oldest) = waiting.first() {
+            self.metrics.oldest(self.clock.now() - oldest.created_at);
+        }
     }
 
     async fn publish(&self, batch: &[LogEntry]) -> Result<(), PublishError> {

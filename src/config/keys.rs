@@ -165,6 +165,13 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::integer("lifecycle.drain_deadline_ms", 1, TEN_MINUTES_MS),
     KeySpec::new("log.format", Kind::Choice(&["auto", "json", "pretty"])),
     KeySpec::new("log.level", Kind::Text),
+    KeySpec::new(
+        "log.loki_url",
+        Kind::Url {
+            schemes: &["http", "https"],
+        },
+    ),
+    KeySpec::new("log.loki_namespace", Kind::Text),
     KeySpec::new("traces.exporter", Kind::Choice(&["otlp", "jaeger", "none"])),
     KeySpec::new(
         "traces.otlp_endpoint",

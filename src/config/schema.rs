@@ -344,6 +344,11 @@ pub struct Log {
     pub format: LogFormat,
     /// What to log, a directive string of a tracing `EnvFilter`; not empty.
     pub level: String,
+    /// The Loki that lines are pushed to; `None` (empty in the file) for none.
+    #[serde(deserialize_with = "decode::url")]
+    pub loki_url: Option<ConnectionUrl>,
+    /// The label `namespace` of those lines; not empty.
+    pub loki_namespace: String,
 }
 
 /// The forms of log lines.

@@ -75,7 +75,7 @@ impl Sidecar {
         let entries: Vec<Entry<'_>> = events.iter().enumerate().map(entry).collect();
         let mut url = self.url(&["publish", "bulk", pubsub, topic])?;
         url.set_query(Some("metadata.rawPayload=true"));
-        let answer = send(self.http.post(url).json(&entries)).await?;
+        let answer = send("publish", self.http.post(url).json(&entries)).await?;
         if answer.status().is_success() {
             return Ok(Vec::new());
         }

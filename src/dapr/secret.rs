@@ -18,7 +18,7 @@ impl Sidecar {
         name: &str,
     ) -> Result<HashMap<String, SecretString>, SidecarError> {
         let request = self.http.get(self.url(&["secrets", store, name])?);
-        let answer = accepted(send(request).await?).await?;
+        let answer = accepted(send("secret", request).await?).await?;
         let body = answer.bytes().await.map_err(unreachable)?;
         if body.is_empty() {
             return Ok(HashMap::new());

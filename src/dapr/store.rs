@@ -57,7 +57,7 @@ impl Sidecar {
     ) -> Result<Vec<String>, SidecarError> {
         let url = self.url(&["state", store, "bulk"])?;
         let request = self.http.post(url).timeout(timeout).json(&Keys { keys });
-        let answer = accepted(send(request).await?).await?;
+        let answer = accepted(send("state", request).await?).await?;
         let body = answer.bytes().await.map_err(unreachable)?;
         existing(&body)
     }
@@ -91,7 +91,7 @@ impl Sidecar {
         };
         let url = self.url(&["state", store, "transaction"])?;
         let request = self.http.post(url).timeout(timeout).json(&body);
-        accepted(send(request).await?).await.map(drop)
+        accepted(send("state", request).await?).await.map(drop)
     }
 }
 

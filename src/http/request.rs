@@ -13,6 +13,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use std::future::{Ready, ready};
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::Problem;
@@ -88,6 +89,11 @@ impl RequestContext {
     }
 }
 
+/// The log lines of the request that is being worked on tell from now on whose it is.
+pub fn log_user(user_id: Uuid) {
+    tracing::Span::current().record("user_id", tracing::field::display(user_id));
+}
+
 fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -129,9 +135,11 @@ pub async fn surround<B: MessageBody + 'static>(
     let span = tracing::info_span!(
         "request",
         request_id = context.request_id,
-        trace_id = context.trace.trace_id_hex()
+        trace_id = context.trace.trace_id_hex(),
+        correlation_id = %context.correlation_id,
+        user_id = Empty,
     );
-    let work = spans::within(context.trace, next.call(request).instrument(span));
+    let work = spans::within(context.trace, next.call(request).instrument(span.clone()));
     let answered = tokio::time::timeout(limit, work).await;
     let failed = match answered {
         Ok(Ok(answered)) => {
@@ -145,6 +153,7 @@ pub async fn surround<B: MessageBody + 'static>(
                 route,
                 begun,
             };
+            let _span = span.entered();
             let response = finish(response.map_into_boxed_body(), &context, extra, &line);
             return Ok(ServiceResponse::new(request, response));
         }
@@ -157,6 +166,7 @@ pub async fn surround<B: MessageBody + 'static>(
         route: UNMATCHED.to_owned(),
         begun,
     };
+    let _span = span.entered();
     let response = finish(failed, &context, None, &line);
     Err(InternalError::from_response("answered", response).into())
 }
@@ -247,32 +257,13 @@ impl Line {
         .record(took);
         let cause = problem.and_then(Problem::cause);
         self.tell_span(context, status, cause);
-        let RequestContext {
-            request_id, trace, ..
-        } = context;
-        let trace_id = trace.trace_id_hex();
         // A number in JSON has 64 bits.
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         match cause {
-            Some(error) => tracing::error!(
-                request_id,
-                trace_id,
-                method,
-                route,
-                status,
-                duration_us,
-                error,
-                "request"
-            ),
-            None => tracing::info!(
-                request_id,
-                trace_id,
-                method,
-                route,
-                status,
-                duration_us,
-                "request"
-            ),
+            Some(error) => {
+                tracing::error!(method, route, status, duration_us, error, "request");
+            }
+            None => tracing::info!(method, route, status, duration_us, "request"),
         }
     }
 

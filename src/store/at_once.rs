@@ -141,7 +141,8 @@ pub async fn book(
 ) -> Result<Option<LogPosition>, StoreError> {
     let (row, _waiting) = Row::of(prepared, kept)?;
     let span = store.span("book, with those that come at the same time");
-    let place = match spans::told(span, store.combiner.book(row)).await {
+    let booked = spans::told(span, store.combiner.book(row)).await;
+    let place = match super::counted(booked) {
         // Another replica is just answering this request, or the category is gone: what to say is found
         // on the other way.
         Err(StoreError::Conflict(Conflict::KeyTaken | Conflict::InUse)) => None,

@@ -13,6 +13,7 @@ use opentelemetry::KeyValue;
 
 use super::StoreError;
 use super::postgres::{Postgres, PostgresTransaction};
+use crate::telemetry::metrics::handles::PoolMetrics;
 use crate::telemetry::spans::{self, Begun, SpanKind};
 
 /// The database, to ask.
@@ -56,6 +57,18 @@ impl Connection {
                 );
                 Ok(Transaction::Postgres(db.begin(begin).await?))
             }
+        }
+    }
+
+    /// Tells how many of its connections are in use.
+    pub(super) fn tell_connections(&self, pool: &'static str) {
+        match self {
+            Self::Sqlite(db) => {
+                let open = db.get_sqlite_connection_pool();
+                let max = open.options().get_max_connections();
+                PoolMetrics::new(pool).tell(open.size(), open.num_idle(), max);
+            }
+            Self::Postgres(db) => db.tell_connections(pool),
         }
     }
 

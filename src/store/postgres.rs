@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::StoreError;
 use crate::config::Config;
+use crate::telemetry::metrics::handles::PoolMetrics;
 
 /// After how long without use a connection is asked whether it lives.
 const RESTED: Duration = Duration::from_millis(500);
@@ -57,6 +58,14 @@ pub(super) async fn open(config: &Config) -> Result<(Postgres, Postgres), StoreE
     .await?;
     let writes = pool(config, options, config.database.write_connections_max).await?;
     Ok((reads, writes))
+}
+
+impl Postgres {
+    /// Tells how many of its connections are in use.
+    pub(super) fn tell_connections(&self, pool: &'static str) {
+        let (open, max) = (&self.pool, self.pool.options().get_max_connections());
+        PoolMetrics::new(pool).tell(open.size(), open.num_idle(), max);
+    }
 }
 
 /// A pool of one connection that no pooler stands before, for migrations.

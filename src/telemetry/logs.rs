@@ -2,21 +2,26 @@
 //!
 //! Turned on once by the composition root; every other part logs through `tracing`. Lines are
 //! written by a thread of their own, so a reader that stalls or goes away never holds up the work.
+//! Where the configuration names a Loki, lines are pushed there as well.
 
 mod json;
+mod level;
+mod loki;
 mod output;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::json::JsonLayer;
+use self::level::Control;
+pub use self::level::{level, reset_level, set_level};
+pub use self::loki::{Loki, LokiSending, LokiSettings};
 use self::output::Output;
 use super::TelemetryError;
 use crate::clock::Clock;
@@ -36,26 +41,36 @@ impl Drop for LogGuard {
     }
 }
 
-/// Turns logging on for the whole process: JSON lines on stdout if `json`, readable lines on stderr
-/// otherwise (stdout then stays free for a command's own output).
-///
-/// `level` is a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) for everything,
-/// `target=level` for a module path and what is under it, or several of these with commas between:
-/// `info,sqlx=warn`. Without a level for everything, only the named targets log.
+/// What is logged, and where it goes.
+#[derive(Debug)]
+pub struct LogSettings<'a> {
+    /// JSON lines on stdout; otherwise readable lines on stderr (stdout then stays free for a command's
+    /// own output).
+    pub json: bool,
+    /// A level (`off`, `error`, `warn`, `info`, `debug`, `trace`) for everything, `target=level` for a
+    /// module path and what is under it, or several of these with commas between: `info,sqlx=warn`.
+    /// Without a level for everything, only the named targets log.
+    pub level: &'a str,
+    /// Where lines are pushed to beside.
+    pub loki: Option<LokiSettings>,
+}
+
+/// Turns logging on for the whole process. What pushes to Loki must be started.
 ///
 /// # Errors
 ///
-/// If `level` cannot be understood, if logging is already on, or if no thread can be started.
-pub fn init(json: bool, level: &str) -> Result<LogGuard, TelemetryError> {
-    let targets = parse_level(level)?;
+/// If the level cannot be understood or Loki's URL not be used, if logging is already on, or if no
+/// thread can be started.
+pub fn init(settings: LogSettings<'_>) -> Result<(LogGuard, Option<Loki>), TelemetryError> {
+    let (filter, control) = Control::new(settings.level)?;
+    let (to_loki, loki) = settings.loki.map(Loki::new).transpose()?.unzip();
     let clock = Clock::system();
-    if json {
+    let output = if settings.json {
         let output = Output::start(io::stdout()).map_err(TelemetryError::NoThread)?;
         let layer = JsonLayer::new(clock, output.clone());
-        turn_on(
-            tracing_subscriber::registry().with(targets).with(layer),
-            output,
-        )
+        let lines = tracing_subscriber::registry().with(filter).with(layer);
+        turn_on(lines.with(to_loki))?;
+        output
     } else {
         let output = Output::start(io::stderr()).map_err(TelemetryError::NoThread)?;
         let to_output = output.clone();
@@ -64,11 +79,12 @@ pub fn init(json: bool, level: &str) -> Result<LogGuard, TelemetryError> {
             .with_timer(ClockTime(clock))
             .log_internal_errors(false)
             .with_writer(move || to_output.clone());
-        turn_on(
-            tracing_subscriber::registry().with(targets).with(layer),
-            output,
-        )
-    }
+        let lines = tracing_subscriber::registry().with(filter).with(layer);
+        turn_on(lines.with(to_loki))?;
+        output
+    };
+    control.install();
+    Ok((LogGuard(output), loki))
 }
 
 /// Whether a person is likely to be reading stdout; what `auto` as the log format goes by.
@@ -77,43 +93,8 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-fn turn_on(subscriber: impl SubscriberInitExt, output: Output) -> Result<LogGuard, TelemetryError> {
-    subscriber
-        .try_init()
-        .map_err(|_| TelemetryError::AlreadyOn)?;
-    Ok(LogGuard(output))
-}
-
-/// Stricter than the filter's own parser, which takes a misspelt level for a target's name and so
-/// logs nothing.
-fn parse_level(setting: &str) -> Result<Targets, TelemetryError> {
-    let mut targets = Targets::new();
-    for part in setting.split(',').map(str::trim) {
-        let bad = || TelemetryError::BadLevel {
-            setting: setting.to_owned(),
-            part: part.to_owned(),
-        };
-        targets = match part.split_once('=') {
-            Some((target, level)) if !target.trim().is_empty() => {
-                targets.with_target(target.trim(), level_named(level).ok_or_else(bad)?)
-            }
-            Some(_) => return Err(bad()),
-            None => targets.with_default(level_named(part).ok_or_else(bad)?),
-        };
-    }
-    Ok(targets)
-}
-
-fn level_named(name: &str) -> Option<LevelFilter> {
-    match name.trim().to_ascii_lowercase().as_str() {
-        "off" => Some(LevelFilter::OFF),
-        "error" => Some(LevelFilter::ERROR),
-        "warn" => Some(LevelFilter::WARN),
-        "info" => Some(LevelFilter::INFO),
-        "debug" => Some(LevelFilter::DEBUG),
-        "trace" => Some(LevelFilter::TRACE),
-        _ => None,
-    }
+fn turn_on(subscriber: impl SubscriberInitExt) -> Result<(), TelemetryError> {
+    subscriber.try_init().map_err(|_| TelemetryError::AlreadyOn)
 }
 
 /// Stamps readable lines with the same clock as JSON lines.
@@ -127,53 +108,38 @@ impl FormatTime for ClockTime {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
-
     use super::*;
 
-    #[test]
-    fn a_level_is_for_everything_and_a_target_overrides_it() {
-        let targets = parse_level("info, sqlx=warn,app::relay=DEBUG").unwrap();
-        assert!(targets.would_enable("anything", &Level::INFO));
-        assert!(!targets.would_enable("anything", &Level::DEBUG));
-        assert!(!targets.would_enable("sqlx::query", &Level::INFO));
-        assert!(targets.would_enable("app::relay", &Level::DEBUG));
-    }
-
-    #[test]
-    fn off_is_a_level() {
-        assert!(
-            !parse_level("off")
-                .unwrap()
-                .would_enable("anything", &Level::ERROR)
-        );
-    }
-
-    #[test]
-    fn a_bad_level_is_named_in_the_error() {
-        for (setting, part) in [
-            ("luod", "luod"),
-            ("", ""),
-            ("info,sqlx=quiet", "sqlx=quiet"),
-            ("=info", "=info"),
-            ("info,", ""),
-        ] {
-            let error = parse_level(setting).unwrap_err();
-            let TelemetryError::BadLevel { part: named, .. } = &error else {
-                panic!("{setting}: {error}");
-            };
-            assert_eq!(named, part);
-            assert!(
-                error
-                    .to_string()
-                    .contains("off, error, warn, info, debug, trace")
-            );
+    fn settings(level: &str) -> LogSettings<'_> {
+        LogSettings {
+            json: false,
+            level,
+            loki: None,
         }
     }
 
     #[test]
-    fn logging_is_turned_on_once() {
-        let _guard = init(false, "off").unwrap();
-        assert!(matches!(init(true, "off"), Err(TelemetryError::AlreadyOn)));
+    fn logging_is_turned_on_once_and_its_level_can_be_changed() {
+        assert!(matches!(set_level("debug"), Err(TelemetryError::NotOn)));
+        assert_eq!(level(), None);
+        let _guard = init(settings("off")).unwrap();
+        assert!(matches!(
+            init(settings("off")),
+            Err(TelemetryError::AlreadyOn)
+        ));
+
+        let is_on = || tracing::enabled!(target: "somebody", tracing::Level::WARN);
+        assert!(!is_on());
+        set_level("error,somebody=warn").unwrap();
+        assert!(is_on());
+        assert!(matches!(
+            set_level("loud"),
+            Err(TelemetryError::BadLevel { .. })
+        ));
+        assert_eq!(level().unwrap(), "error,somebody=warn");
+        assert!(is_on());
+        reset_level().unwrap();
+        assert_eq!(level().unwrap(), "off");
+        assert!(!is_on());
     }
 }

@@ -7,6 +7,7 @@ pub mod handles;
 pub mod names;
 mod process;
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -33,16 +34,17 @@ pub fn install() -> PrometheusHandle {
     HANDLE.get_or_init(install_once).clone()
 }
 
-/// Tells the recorder the type, unit and help text of every metric in the catalogue. Counters and
-/// gauges without labels show at once, at zero: what has not happened yet is not the same as what
-/// nobody counts.
+/// Tells the recorder the type, unit and help text of every metric in the catalogue, and shows those at
+/// zero whose series are known beforehand.
 pub fn describe_all() {
     for metric in CATALOGUE {
         match metric.kind {
             Kind::Counter => {
                 metrics::describe_counter!(metric.name, metric.unit, metric.help);
-                if metric.labels.is_empty() && !metric.read_at_scrape() {
-                    metrics::counter!(metric.name).increment(0);
+                for labels in metric.series() {
+                    if !metric.read_at_scrape() {
+                        metrics::counter!(metric.name, &labels).increment(0);
+                    }
                 }
             }
             Kind::Gauge => {
@@ -64,6 +66,11 @@ pub fn render(handle: &PrometheusHandle) -> String {
     let mut text = handle.render();
     process::render(&mut text);
     text
+}
+
+/// Tells of the room on the file system of this folder from now on; of the first folder that is named.
+pub fn watch_data_dir(folder: &Path) {
+    process::watch_data_dir(folder);
 }
 
 /// Keeps the memory of histograms bounded until `stop` is cancelled.
@@ -124,6 +131,7 @@ mod tests {
             describe_all();
             record_all();
         });
+        watch_data_dir(Path::new("."));
         let text = render(&handle);
         for metric in CATALOGUE
             .iter()

@@ -24,19 +24,19 @@ fn file_of(event_type: EventType) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("docs/events/{event_type}.json"))
 }
 
-/// The schemas in `docs/events/` are those of the code; with `UPDATE_SCHEMAS` set they are written.
+/// The schemas in `docs/events/` are those of the code; with `UPDATE_GENERATED` set they are written.
 #[test]
 fn schemas_are_up_to_date() {
     for event_type in EventType::ALL.iter().copied() {
         let file = file_of(event_type);
         let made = format!("{:#}\n", schema::of(event_type));
-        if env::var_os("UPDATE_SCHEMAS").is_some() {
+        if env::var_os("UPDATE_GENERATED").is_some() {
             fs::write(&file, &made).expect("a schema is written");
         }
         let kept = fs::read_to_string(&file).unwrap_or_default();
         assert!(
             kept == made,
-            "{} is out of date: run `make schemas`",
+            "{} is out of date: run `make generated`",
             file.display()
         );
     }

@@ -51,7 +51,7 @@ impl Output {
         let mut queue = self.0.lock();
         if queue.bytes.saturating_add(line.len()) > QUEUE_BYTES {
             drop(queue);
-            metrics::counter!(names::LOG_LINES_DROPPED_TOTAL).increment(1);
+            metrics::counter!(names::LOG_LINES_DROPPED_TOTAL, "output" => "stream").increment(1);
             return;
         }
         queue.bytes += line.len();

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::names;
@@ -18,6 +19,7 @@ pub struct RelayMetrics {
     published: Counter,
     failures: Counter,
     unpublished: Gauge,
+    oldest: Gauge,
 }
 
 impl RelayMetrics {
@@ -29,6 +31,7 @@ impl RelayMetrics {
             published: counter!(names::RELAY_PUBLISHED_EVENTS_TOTAL),
             failures: counter!(names::RELAY_FAILURES_TOTAL),
             unpublished: gauge!(names::RELAY_UNPUBLISHED_EVENTS),
+            oldest: gauge!(names::RELAY_OLDEST_UNPUBLISHED_SECONDS),
         }
     }
 
@@ -46,6 +49,14 @@ impl RelayMetrics {
     /// So many events wait to be published now.
     pub fn unpublished(&self, events: u64) {
         self.unpublished.set(level(events));
+        if events == 0 {
+            self.oldest.set(0);
+        }
+    }
+
+    /// The oldest event that waits to be published has this age.
+    pub fn oldest(&self, age: TimeDelta) {
+        self.oldest.set(seconds(age));
     }
 }
 
@@ -64,6 +75,8 @@ pub struct ConsumerMetrics {
     retries: Counter,
     batch_duration: Histogram,
     lag: Gauge,
+    in_hand: Gauge,
+    age: Histogram,
 }
 
 impl ConsumerMetrics {
@@ -77,12 +90,20 @@ impl ConsumerMetrics {
             retries: counter!(names::CONSUMER_RETRIES_TOTAL, "consumer" => consumer),
             batch_duration: histogram!(names::CONSUMER_BATCH_DURATION_SECONDS, "consumer" => consumer),
             lag: gauge!(names::CONSUMER_LAG_EVENTS, "consumer" => consumer),
+            in_hand: gauge!(names::CONSUMER_LAG_SECONDS, "consumer" => consumer),
+            age: histogram!(names::CONSUMER_EVENT_AGE_SECONDS, "consumer" => consumer),
         }
     }
 
-    /// An event of a type of the catalogue was handled. Looked up each time, as the type is known
-    /// only then.
-    pub fn handled(&self, event_type: &'static str) {
+    /// The oldest event in hand has this age; none is, when it is zero.
+    pub fn in_hand(&self, age: TimeDelta) {
+        self.in_hand.set(seconds(age));
+    }
+
+    /// An event of a type of the catalogue was handled, so long after it was said. Looked up each time,
+    /// as the type is known only then.
+    pub fn handled(&self, event_type: &'static str, age: TimeDelta) {
+        self.age.record(seconds(age));
         counter!(names::CONSUMER_EVENTS_HANDLED_TOTAL, "consumer" => self.consumer, "type" => event_type).increment(1);
     }
 
@@ -217,9 +238,74 @@ impl Default for HintMetrics {
     }
 }
 
+/// What is counted of something that is done again and again.
+#[derive(Clone)]
+pub struct JobMetrics {
+    succeeded: Counter,
+    failed: Counter,
+    last_success: Gauge,
+}
+
+impl JobMetrics {
+    /// Looks the metrics of `job` up.
+    #[must_use]
+    pub fn new(job: &'static str) -> Self {
+        Self {
+            succeeded: counter!(names::JOB_RUNS_TOTAL, "job" => job, "outcome" => "ok"),
+            failed: counter!(names::JOB_RUNS_TOTAL, "job" => job, "outcome" => "failed"),
+            last_success: gauge!(names::JOB_LAST_SUCCESS_TIMESTAMP_SECONDS, "job" => job),
+        }
+    }
+
+    /// It was done, and was through at this moment.
+    pub fn succeeded(&self, now: DateTime<Utc>) {
+        self.succeeded.increment(1);
+        self.last_success
+            .set(level(u64::try_from(now.timestamp()).unwrap_or(0)));
+    }
+
+    /// It could not be done.
+    pub fn failed(&self) {
+        self.failed.increment(1);
+    }
+}
+
+/// What is told of a pool of connections to the database.
+#[derive(Clone)]
+pub struct PoolMetrics {
+    busy: Gauge,
+    idle: Gauge,
+    max: Gauge,
+}
+
+impl PoolMetrics {
+    /// Looks the metrics of `pool` up.
+    #[must_use]
+    pub fn new(pool: &'static str) -> Self {
+        Self {
+            busy: gauge!(names::DB_CONNECTIONS, "pool" => pool, "state" => "busy"),
+            idle: gauge!(names::DB_CONNECTIONS, "pool" => pool, "state" => "idle"),
+            max: gauge!(names::DB_CONNECTIONS_MAX, "pool" => pool),
+        }
+    }
+
+    /// So many are open, so many of these not in use, and so many may be open.
+    pub fn tell(&self, open: u32, idle: usize, max: u32) {
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
+        self.busy.set(open - idle);
+        self.idle.set(idle);
+        self.max.set(max);
+    }
+}
+
 /// Samples are floating point; beyond four billion a level says no more than "too many".
 fn level(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Clocks differ: what comes from the future has no age.
+fn seconds(age: TimeDelta) -> f64 {
+    age.to_std().unwrap_or_default().as_secs_f64()
 }
 
 macro_rules! opaque_debug {
@@ -236,7 +322,9 @@ opaque_debug!(
     ConsumerMetrics,
     WriterMetrics,
     RedisMetrics,
-    HintMetrics
+    HintMetrics,
+    JobMetrics,
+    PoolMetrics
 );
 
 #[cfg(test)]
@@ -254,10 +342,14 @@ mod tests {
             relay.published(5);
             relay.failed();
             relay.unpublished(u64::MAX);
+            relay.oldest(TimeDelta::milliseconds(2_500));
             let consumer = ConsumerMetrics::new("projector");
-            consumer.handled("account.opened");
+            consumer.handled("account.opened", TimeDelta::milliseconds(1_500));
+            consumer.in_hand(TimeDelta::milliseconds(-5));
             consumer.lag(2);
             WriterMetrics::new().queue_depth(4);
+            PoolMetrics::new("read").tell(3, 1, 8);
+            JobMetrics::new("trim").succeeded(DateTime::UNIX_EPOCH + TimeDelta::seconds(7));
         });
         let text = handle.render();
         for line in [
@@ -268,6 +360,13 @@ mod tests {
             "wealth_consumer_events_handled_total{consumer=\"projector\",type=\"account.opened\"} 1",
             "wealth_consumer_lag_events{consumer=\"projector\"} 2",
             "wealth_db_write_queue_depth 4",
+            "wealth_relay_oldest_unpublished_seconds 2.5",
+            "wealth_consumer_event_age_seconds_sum{consumer=\"projector\"} 1.5",
+            "wealth_consumer_lag_seconds{consumer=\"projector\"} 0",
+            "wealth_db_connections{pool=\"read\",state=\"busy\"} 2",
+            "wealth_db_connections_max{pool=\"read\"} 8",
+            "wealth_job_runs_total{job=\"trim\",outcome=\"ok\"} 1",
+            "wealth_job_last_success_timestamp_seconds{job=\"trim\"} 7",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
         }

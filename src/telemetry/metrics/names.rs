@@ -39,23 +39,50 @@ pub struct Metric {
     pub kind: Kind,
     /// What one of it is.
     pub unit: Unit,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
+    /// Its labels.
+    pub labels: &'static [Label],
     /// What it says, in one line.
     pub help: &'static str,
 }
 
+/// A label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// All its values, where they are known beforehand.
+    pub values: &'static [&'static str],
+}
+
 impl Metric {
+    /// All series that it can have, where the values of all its labels are known beforehand: one
+    /// without labels, where it has none.
+    #[must_use]
+    pub fn series(&self) -> Vec<Vec<(&'static str, &'static str)>> {
+        self.labels.iter().fold(vec![Vec::new()], |series, label| {
+            let with = |so_far: &Vec<_>| {
+                let so_far = so_far.clone();
+                let values = label.values.iter();
+                values.map(move |value| [so_far.clone(), vec![(label.name, *value)]].concat())
+            };
+            series.iter().flat_map(with).collect()
+        })
+    }
+
     /// Whether it is read from the operating system at each scrape, not recorded as things happen.
     #[must_use]
     pub fn read_at_scrape(&self) -> bool {
-        self.name.starts_with("process_")
+        self.name.starts_with("process_") || self.name.starts_with("wealth_data_dir_")
     }
 }
 
 /// An answer to a request: from a cache hit to the limit of patience.
 const REQUEST_SECONDS: Kind = Kind::Histogram(&[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+]);
+/// The way of an event: from a hop within the process to an outage.
+const EVENT_SECONDS: Kind = Kind::Histogram(&[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0,
 ]);
 /// Work on the database: from a commit to memory to a disk in trouble.
 const STORE_SECONDS: Kind = Kind::Histogram(&[
@@ -65,9 +92,11 @@ const STORE_SECONDS: Kind = Kind::Histogram(&[
 const SIZES: Kind = Kind::Histogram(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]);
 
 /// Makes of each line a constant with the metric's name and an entry in the catalogue, so that
-/// neither can lack the other.
+/// neither can lack the other. A counter whose labels have all their values listed shows them at once,
+/// at zero: what has not happened yet is not the same as what nobody counts.
 macro_rules! catalogue {
-    ($($constant:ident = $name:literal, $kind:expr, $unit:ident, [$($label:literal),*], $help:literal;)*) => {
+    ($($constant:ident = $name:literal, $kind:expr, $unit:ident,
+        [$($label:literal $(in [$($value:literal),*])?),*], $help:literal;)*) => {
         $(#[doc = $help] pub const $constant: &str = $name;)*
 
         /// Every metric of the product, in the order of this file.
@@ -75,7 +104,7 @@ macro_rules! catalogue {
             name: $constant,
             kind: $kind,
             unit: Unit::$unit,
-            labels: &[$($label),*],
+            labels: &[$(Label { name: $label, values: &[$($($value),*)?] }),*],
             help: $help,
         }),*];
     };
@@ -103,6 +132,12 @@ catalogue! {
         STORE_SECONDS, Seconds, [], "Time to commit a batch of units of work";
     DB_WRITE_QUEUE_DEPTH = "wealth_db_write_queue_depth",
         Kind::Gauge, Count, [], "Units of work waiting for the writer";
+    DB_FAILURES_TOTAL = "wealth_db_failures_total",
+        Kind::Counter, Count, ["reason" in ["busy", "other"]], "Units of work that the database did not take: it was away or too busy, or of another cause";
+    DB_CONNECTIONS = "wealth_db_connections",
+        Kind::Gauge, Count, ["pool" in ["read", "write"], "state" in ["busy", "idle"]], "Open connections to the database";
+    DB_CONNECTIONS_MAX = "wealth_db_connections_max",
+        Kind::Gauge, Count, ["pool" in ["read", "write"]], "Connections to the database that may be open";
 
     // The relay, from the event log to the bus.
     RELAY_BATCHES_TOTAL = "wealth_relay_batches_total",
@@ -113,6 +148,8 @@ catalogue! {
         Kind::Counter, Count, [], "Attempts to publish a batch that failed";
     RELAY_UNPUBLISHED_EVENTS = "wealth_relay_unpublished_events",
         Kind::Gauge, Count, [], "Events in the log that are not published yet";
+    RELAY_OLDEST_UNPUBLISHED_SECONDS = "wealth_relay_oldest_unpublished_seconds",
+        Kind::Gauge, Seconds, [], "Age of the oldest event that is not published yet, 0 when there is none";
 
     // The consumers, from the bus on.
     CONSUMER_EVENTS_HANDLED_TOTAL = "wealth_consumer_events_handled_total",
@@ -126,11 +163,21 @@ catalogue! {
     CONSUMER_BATCH_DURATION_SECONDS = "wealth_consumer_batch_duration_seconds",
         STORE_SECONDS, Seconds, ["consumer"], "Time to handle a batch of events";
     CONSUMER_LAG_EVENTS = "wealth_consumer_lag_events",
-        Kind::Gauge, Count, ["consumer"], "Events published that the consumer has not handled yet";
+        Kind::Gauge, Count, ["consumer"], "Events published that the consumer has not handled yet; not with the bus dapr, where the group's lag in Kafka tells";
+    CONSUMER_LAG_SECONDS = "wealth_consumer_lag_seconds",
+        Kind::Gauge, Seconds, ["consumer"], "Age of the oldest event that the consumer has in hand, 0 when it has none";
+    CONSUMER_EVENT_AGE_SECONDS = "wealth_consumer_event_age_seconds",
+        EVENT_SECONDS, Seconds, ["consumer"], "Time from when an event was said until it was handled";
     STATE_FAILURES_TOTAL = "wealth_state_failures_total",
         Kind::Counter, Count, [], "Calls of the state store that failed: it is away, and spares no work";
     DEAD_LETTERS_TOTAL = "wealth_dead_letters_total",
         Kind::Counter, Count, ["topic"], "Events set aside for a person to look at";
+
+    // The Dapr sidecar.
+    SIDECAR_REQUESTS_TOTAL = "wealth_sidecar_requests_total",
+        Kind::Counter, Count, ["operation", "outcome"], "Requests to the sidecar: to publish, state, secret or health; ok, refused or away";
+    SIDECAR_REQUEST_DURATION_SECONDS = "wealth_sidecar_request_duration_seconds",
+        REQUEST_SECONDS, Seconds, ["operation"], "Time until the sidecar answers";
 
     // Redis, and what this process tells others by it.
     REDIS_AWAY = "wealth_redis_away",
@@ -148,15 +195,25 @@ catalogue! {
     ALERTS_DELIVERED_TOTAL = "wealth_alerts_delivered_total",
         Kind::Counter, Count, [], "Alerts delivered to a client";
     ALERT_DELAY_SECONDS = "wealth_alert_delay_seconds",
-        REQUEST_SECONDS, Seconds, [], "Time from a booking to the alert that it caused, on an open stream";
+        EVENT_SECONDS, Seconds, [], "Time from a booking to the alert that it caused, on an open stream";
+    ALERTS_FAILED_TOTAL = "wealth_alerts_failed_total",
+        Kind::Counter, Count, [], "Attempts to make alerts that failed and are made again";
+
+    // What is done again and again, beside the work.
+    JOB_RUNS_TOTAL = "wealth_job_runs_total",
+        Kind::Counter, Count, ["job", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet";
+    JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = "wealth_job_last_success_timestamp_seconds",
+        Kind::Gauge, Seconds, ["job"], "When it was done last, in seconds since 1970";
 
     // The process.
+    READY = "wealth_ready",
+        Kind::Gauge, Count, [], "1 while the process takes work, else 0";
     LOG_LINES_DROPPED_TOTAL = "wealth_log_lines_dropped_total",
-        Kind::Counter, Count, [], "Lines of the process's own log dropped because nothing read them";
+        Kind::Counter, Count, ["output" in ["stream", "loki"]], "Lines of the process's own log dropped because nothing read them, or Loki did not take them: then all of those that may be lost";
     SPANS_EXPORTED_TOTAL = "wealth_spans_exported_total",
         Kind::Counter, Count, [], "Spans that the collector of traces took";
     SPANS_DROPPED_TOTAL = "wealth_spans_dropped_total",
-        Kind::Counter, Count, ["reason"], "Spans dropped: the queue was full, the collector away, or it did not take them";
+        Kind::Counter, Count, ["reason" in ["queue_full", "collector_away", "not_taken"]], "Spans dropped: the queue was full, the collector away, or it did not take them";
     BUILD_INFO = "wealth_build_info",
         Kind::Gauge, Count, ["version"], "Always 1; the label tells what is running";
     PROCESS_START_TIME_SECONDS = "process_start_time_seconds",
@@ -165,6 +222,14 @@ catalogue! {
         Kind::Counter, Seconds, [], "Processor time used, by the program and by the system for it";
     PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes",
         Kind::Gauge, Bytes, [], "Memory held in RAM";
+    PROCESS_OPEN_FDS = "process_open_fds",
+        Kind::Gauge, Count, [], "Files that are open, connections among them";
+    PROCESS_MAX_FDS = "process_max_fds",
+        Kind::Gauge, Count, [], "Files that may be open";
+    DATA_DIR_FREE_BYTES = "wealth_data_dir_free_bytes",
+        Kind::Gauge, Bytes, [], "Room left on the file system of the data folder; with the embedded database only";
+    DATA_DIR_SIZE_BYTES = "wealth_data_dir_size_bytes",
+        Kind::Gauge, Bytes, [], "Size of that file system";
 }
 
 #[cfg(test)]
@@ -196,7 +261,7 @@ mod tests {
                 "{name}"
             );
             assert!(
-                labels.iter().all(|label| is_snake_case(label)),
+                labels.iter().all(|label| is_snake_case(label.name)),
                 "{name}: {labels:?}"
             );
             // The text format would need a backslash or a line feed escaped.

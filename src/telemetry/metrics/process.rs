@@ -4,11 +4,15 @@
 //! time is not. Memory and processor time are read from `/proc`, so they are there on Linux only.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::names::{
-    CATALOGUE, PROCESS_CPU_SECONDS_TOTAL, PROCESS_RESIDENT_MEMORY_BYTES, PROCESS_START_TIME_SECONDS,
+    CATALOGUE, DATA_DIR_FREE_BYTES, DATA_DIR_SIZE_BYTES, PROCESS_CPU_SECONDS_TOTAL,
+    PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY_BYTES, PROCESS_START_TIME_SECONDS,
 };
 use crate::clock::Clock;
 
@@ -17,6 +21,14 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Since 1970.
 static START: OnceLock<Duration> = OnceLock::new();
+
+/// The folder whose file system is looked at.
+static DATA_DIR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Looks at the file system of this folder from now on, unless it looks at another.
+pub(super) fn watch_data_dir(folder: &Path) {
+    DATA_DIR.get_or_init(|| folder.to_owned());
+}
 
 /// Takes the time of the first call for the start of the process.
 pub(super) fn remember_start() {
@@ -29,6 +41,9 @@ pub(super) fn remember_start() {
 /// Appends the process's own metrics, as of now, to `text`.
 pub(super) fn render(text: &mut String) {
     remember_start();
+    let disk = DATA_DIR
+        .get()
+        .and_then(|folder| rustix::fs::statvfs(folder).ok());
     let readings = [
         (
             PROCESS_START_TIME_SECONDS,
@@ -41,6 +56,26 @@ pub(super) fn render(text: &mut String) {
         (
             PROCESS_RESIDENT_MEMORY_BYTES,
             resident_bytes().map(|bytes| bytes.to_string()),
+        ),
+        (
+            PROCESS_OPEN_FDS,
+            open_files().map(|count| count.to_string()),
+        ),
+        (
+            PROCESS_MAX_FDS,
+            getrlimit(Resource::Nofile)
+                .current
+                .map(|count| count.to_string()),
+        ),
+        (
+            DATA_DIR_FREE_BYTES,
+            disk.as_ref()
+                .map(|it| it.f_bavail.saturating_mul(it.f_frsize).to_string()),
+        ),
+        (
+            DATA_DIR_SIZE_BYTES,
+            disk.as_ref()
+                .map(|it| it.f_blocks.saturating_mul(it.f_frsize).to_string()),
         ),
     ];
     for (name, value) in readings {
@@ -58,6 +93,12 @@ pub(super) fn render(text: &mut String) {
 
 fn cpu_time() -> Option<Duration> {
     cpu_time_in(&read_proc("stat")?)
+}
+
+/// The listing has itself open meanwhile.
+fn open_files() -> Option<usize> {
+    let listed = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    listed.checked_sub(1)
 }
 
 fn resident_bytes() -> Option<u64> {

@@ -1,0 +1,160 @@
+//! What is logged: a level for everything, or for parts of the code; it can be changed while the
+//! process runs.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload::{self, Handle};
+
+use crate::telemetry::TelemetryError;
+
+/// The filter of this process, once logging is on.
+static CONTROL: OnceLock<Control> = OnceLock::new();
+
+/// The filter as a layer, and the way to change it.
+pub(super) type Filter = reload::Layer<Targets, Registry>;
+
+/// What changes the filter.
+pub(super) struct Control {
+    configured: String,
+    in_force: Mutex<String>,
+    filter: Handle<Targets, Registry>,
+}
+
+impl Control {
+    /// A filter that lets this through.
+    pub(super) fn new(level: &str) -> Result<(Filter, Self), TelemetryError> {
+        let (layer, filter) = reload::Layer::new(parse(level)?);
+        let control = Self {
+            configured: level.to_owned(),
+            in_force: Mutex::new(level.to_owned()),
+            filter,
+        };
+        Ok((layer, control))
+    }
+
+    /// From now on it is that of the process.
+    pub(super) fn install(self) {
+        // Logging is turned on once.
+        let _ = CONTROL.set(self);
+    }
+
+    fn set(&self, level: &str) -> Result<(), TelemetryError> {
+        let targets = parse(level)?;
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter
+            .reload(targets)
+            .map_err(|_| TelemetryError::NotOn)?;
+        level.clone_into(&mut in_force);
+        Ok(())
+    }
+}
+
+/// What is logged now; none before logging is on.
+#[must_use]
+pub fn level() -> Option<String> {
+    let in_force = &CONTROL.get()?.in_force;
+    Some(
+        in_force
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone(),
+    )
+}
+
+/// Logs this from now on: see [`init`](super::init) for what it may say.
+///
+/// # Errors
+/// It cannot be understood, and what was logged is logged still; or logging is not on.
+pub fn set_level(level: &str) -> Result<(), TelemetryError> {
+    CONTROL.get().ok_or(TelemetryError::NotOn)?.set(level)
+}
+
+/// Logs again what the configuration says.
+///
+/// # Errors
+/// Logging is not on.
+pub fn reset_level() -> Result<(), TelemetryError> {
+    let control = CONTROL.get().ok_or(TelemetryError::NotOn)?;
+    control.set(&control.configured)
+}
+
+/// Stricter than the filter's own parser, which takes a misspelt level for a target's name and so
+/// logs nothing.
+fn parse(setting: &str) -> Result<Targets, TelemetryError> {
+    let mut targets = Targets::new();
+    for part in setting.split(',').map(str::trim) {
+        let bad = || TelemetryError::BadLevel {
+            setting: setting.to_owned(),
+            part: part.to_owned(),
+        };
+        targets = match part.split_once('=') {
+            Some((target, level)) if !target.trim().is_empty() => {
+                targets.with_target(target.trim(), level_named(level).ok_or_else(bad)?)
+            }
+            Some(_) => return Err(bad()),
+            None => targets.with_default(level_named(part).ok_or_else(bad)?),
+        };
+    }
+    Ok(targets)
+}
+
+fn level_named(name: &str) -> Option<LevelFilter> {
+    match name.trim().to_ascii_lowercase().as_str() {
+        "off" => Some(LevelFilter::OFF),
+        "error" => Some(LevelFilter::ERROR),
+        "warn" => Some(LevelFilter::WARN),
+        "info" => Some(LevelFilter::INFO),
+        "debug" => Some(LevelFilter::DEBUG),
+        "trace" => Some(LevelFilter::TRACE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_level_is_for_everything_and_a_target_overrides_it() {
+        let targets = parse("info, sqlx=warn,app::relay=DEBUG").unwrap();
+        assert!(targets.would_enable("anything", &Level::INFO));
+        assert!(!targets.would_enable("anything", &Level::DEBUG));
+        assert!(!targets.would_enable("sqlx::query", &Level::INFO));
+        assert!(targets.would_enable("app::relay", &Level::DEBUG));
+    }
+
+    #[test]
+    fn off_is_a_level() {
+        assert!(
+            !parse("off")
+                .unwrap()
+                .would_enable("anything", &Level::ERROR)
+        );
+    }
+
+    #[test]
+    fn a_bad_level_is_named_in_the_error() {
+        for (setting, part) in [
+            ("luod", "luod"),
+            ("", ""),
+            ("info,sqlx=quiet", "sqlx=quiet"),
+            ("=info", "=info"),
+            ("info,", ""),
+        ] {
+            let error = parse(setting).unwrap_err();
+            let TelemetryError::BadLevel { part: named, .. } = &error else {
+                panic!("{setting}: {error}");
+            };
+            assert_eq!(named, part);
+            assert!(
+                error
+                    .to_string()
+                    .contains("off, error, warn, info, debug, trace")
+            );
+        }
+    }
+}
