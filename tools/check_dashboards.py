@@ -4,7 +4,8 @@ against the product.
 
 - Dashboards are what tools/dashboards.py writes, and as Grafana's schema wants them; queries are PromQL and LogQL.
 - Rules are what promtool wants, and pass their unit tests.
-- Every metric of ours in a query is in src/telemetry/metrics/names.rs, with those labels and buckets.
+- Every metric of ours in a query, of the runbook's as well, is in src/telemetry/metrics/names.rs, with those labels
+  and buckets.
 - Every panel has a description, a unit and a data source that can be chosen.
 - Every alert has a severity, a dashboard that exists, a section in docs/runbook.md, a test in which it fires, and one
   in which its series are there and it does not.
@@ -225,7 +226,7 @@ def check_alerts(rules, queries, uids, problem):
 def check(log):
     programs, grammar = build_go(log), fetch_grammar(log)
     problems = [f"{path.name} is not what tools/dashboards.py writes: run it" for path in dashboards.differing()]
-    names = [str(file.relative_to(ROOT)) for file in [*DASHBOARDS, *RULES]]
+    names = [str(file.relative_to(ROOT)) for file in [*DASHBOARDS, *RULES, RUNBOOK]]
     found = output_of([str(programs / "dashlint"), *names], cwd=ROOT)
     problems += found["problems"]
     check_queries(found["promql"], {rule["record"] for rule in found["rules"]}, problems.append)

@@ -1,6 +1,6 @@
-// dashlint reads dashboards of Grafana (*.json) and rule files of Prometheus (*.yaml), and writes as JSON what is wrong
-// with them and what they say: the series that each query takes, the rules. What the product asks of them is up to the
-// reader of that, tools/check_dashboards.py.
+// dashlint reads dashboards of Grafana (*.json), rule files of Prometheus (*.yaml) and pages with queries (*.md), and
+// writes as JSON what is wrong with them and what they say: the series that each query takes, the rules. What the
+// product asks of them is up to the reader of that, tools/check_dashboards.py.
 //
 // Dashboards are decoded strictly, by the types that Grafana generates from its own schemas.
 package main
@@ -62,6 +62,7 @@ type rule struct {
 var (
 	durations = regexp.MustCompile(`\$\{?(__rate_interval|__interval|__range)\}?`)
 	variables = regexp.MustCompile(`\$(\w+|\{\w+(:\w+)?\})`)
+	blocks    = regexp.MustCompile("(?ms)^```promql\n(.*?)^```$")
 	promql    = parser.NewParser(parser.Options{})
 )
 
@@ -69,9 +70,12 @@ func main() {
 	plugins.RegisterDefaultPlugins()
 	found := report{Problems: []string{}}
 	for _, file := range os.Args[1:] {
-		if filepath.Ext(file) == ".json" {
+		switch filepath.Ext(file) {
+		case ".json":
 			found.dashboard(file)
-		} else {
+		case ".md":
+			found.page(file)
+		default:
 			found.ruleFile(file)
 		}
 	}
@@ -191,6 +195,20 @@ func groupingOf(node *parser.AggregateExpr) grouping {
 		return nil
 	})
 	return it
+}
+
+// The queries in a page's blocks of promql: each begins at the left, lines that go on with it do not.
+func (r *report) page(file string) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		r.problem(file, "%v", err)
+		return
+	}
+	for _, block := range blocks.FindAllStringSubmatch(string(raw), -1) {
+		for _, text := range strings.Split(strings.ReplaceAll(strings.TrimSpace(block[1]), "\n ", " "), "\n") {
+			r.promql(file, "promql", text)
+		}
+	}
 }
 
 func (r *report) ruleFile(file string) {
