@@ -28,6 +28,7 @@ from measure.databases import Postgres, Sqlite
 from measure.machine import describe_stack
 from measure.server import Person, Server
 from measure.streams import streams
+from measure.watchers import Watchers
 
 PEOPLE = 64
 CONNECTIONS = 64
@@ -35,6 +36,8 @@ SIGN_INS_AT_ONCE = 8
 READS_PER_SECOND = 200
 BOOK_STEADY, RAW_STEADY = "book, 70 % of it", "baseline, 70 % of it"
 LIST_ALONE, LIST_BESIDE = "wallets", "wallets, beside sign-ins"
+WATCHED_BY_NOBODY, WATCHED, WATCHED_AND_LOGS = "book, unwatched", "book, watched", "book, watched, logs pushed"
+WATCHED_ROUNDS = 3
 PROJECTED_A_SECOND_AT_LEAST = 1_000
 # Of the top rate: what a service may be asked to bear for long.
 STEADY = 0.7
@@ -75,6 +78,9 @@ def ratios(rows):
         for work in sorted({row["work"] for row in ours if row["work"].endswith("/s")}):
             p50 = {row["bookings"]: row["p50_ms"] for row in ours if row["work"] == work}
             found[f"{database}: {work}, the shortest history beside the longest"] = p50[shortest] / p50[longest]
+        for row in ours:
+            if row["work"] in (WATCHED, WATCHED_AND_LOGS):
+                found[f"{database}: {row['work']}, beside unwatched"] = row["watched_ratio"]
         p99 = {work: next(row["p99_ms"] for row in ours if row["work"] == work) for work in (LIST_ALONE, LIST_BESIDE)}
         found[f"{database}: p99 of a list alone, beside itself while people sign in"] = p99[LIST_ALONE] / p99[LIST_BESIDE]
     return found
@@ -164,6 +170,7 @@ def on_database(args, database, bookings):
     if bookings == min(args.bookings):
         rows += idle(database)
         rows += beside_sign_ins(args, database)
+        rows += watched(args, database, people, requests)
         settle(database)
         for count in args.streams:
             # All roles: an alert is made by the others.
@@ -197,6 +204,30 @@ def beside_sign_ins(args, database):
     if not signed_in["statuses"].get("200"):
         raise SystemExit(f"bench: nobody could sign in: {signed_in['statuses']}")
     return [{"work": LIST_ALONE, **alone}, {"work": LIST_BESIDE, **beside}]
+
+
+def watched(args, database, people, requests):
+    """Bookings at the top rate while nobody watches, and while somebody is told everything: in turns, the middle of each."""
+    ways = {WATCHED_BY_NOBODY: None, WATCHED: False, WATCHED_AND_LOGS: True}
+    seen = {work: [] for work in ways}
+    for _ in range(WATCHED_ROUNDS):
+        for work, pushes_logs in ways.items():
+            watchers = None if pushes_logs is None else Watchers(pushes_logs)
+            with Server(database, settings=watchers and watchers.settings) as server:
+                for somebody in people:
+                    somebody.address = server.address
+                reader = watchers and watchers.read(server)
+                seen[work].append(load(args, server, requests, CONNECTIONS))
+                if watchers:
+                    watchers.stopped.set()
+                    reader.join()
+            if watchers:
+                watchers.close()
+    created = {work: sum(row["created"] for row in rows) for work, rows in seen.items()}
+    middle = {work: sorted(rows, key=lambda row: row["per_second"])[len(rows) // 2] for work, rows in seen.items()}
+    alone = middle[WATCHED_BY_NOBODY]["per_second"]
+    return [{"work": work, **row, "created": created[work], "watched_ratio": row["per_second"] / alone}
+            for work, row in middle.items()]
 
 
 def load(args, server, requests, connections, rate=None, seconds=None):

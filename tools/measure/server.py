@@ -17,14 +17,14 @@ PATIENCE_SECS = 120
 class Server:
     """The binary on a database, with no limits of rate. Passwords are hashed with next to no memory, or as usual."""
 
-    def __init__(self, database, arguments=None, passwords_as_usual=False):
+    def __init__(self, database, arguments=None, passwords_as_usual=False, settings=None):
         self.database = database
         public, internal = free_port(), free_port()
         self.address, self.internal = f"127.0.0.1:{public}", f"127.0.0.1:{internal}"
         environment = dict(os.environ, WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
                            WEALTH__LOG__LEVEL="warn", WEALTH__TRACES__EXPORTER="none",
                            WEALTH__HTTP__PUBLIC_ADDR=self.address, WEALTH__HTTP__INTERNAL_ADDR=self.internal,
-                           **database.environment)
+                           **database.environment, **(settings or {}))
         if not passwords_as_usual:
             environment["WEALTH__AUTH__HASH_MEMORY_KIB"] = "8"
         arguments = database.roles if arguments is None else arguments
