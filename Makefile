@@ -11,7 +11,7 @@ ARGS     =
 CSV      =
 
 # What the tests need of the stack, and the stories that bring their own database.
-test_parts = postgres,pgbouncer,redis,kafka,daprd
+test_parts = postgres,pgbouncer,redis,kafka,daprd,logstore
 own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: schema::
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs run-stack test lint fmt fmt-check clippy deny doc dashboards advisories generated build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards advisories generated build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -55,6 +55,10 @@ stack-logs: ## Show what the parts said last (ARGS="kafka -f")
 stack-stop: ## Stop them (ARGS=--wipe forgets the data as well)
 	@sh .ci/need python3
 	@python3 tools/stack.py stop $(ARGS)
+
+observe: ## Start Jaeger, a log store, Prometheus and Alertmanager beside them, before run-stack (first time: ten minutes)
+	@sh .ci/need python3
+	@python3 tools/stack.py observe $(ARGS)
 
 run-stack: build ## Start the three roles as three processes on them, each with its sidecar
 	@sh .ci/need python3

@@ -554,11 +554,11 @@ def runtime():
         row("Jobs, log and traces",
             graph("Since a job last did its work", "How long ago each background job succeeded, on any replica. Good: "
                   "a few minutes at the most; above an hour the log of the roles says why it fails.",
-                  prom("time() - max by (exported_job) (wealth_job_last_success_timestamp_seconds{<app>})",
-                       "{{exported_job}}"), "s", limits=steps((900, YELLOW), (3600, RED))),
+                  prom("time() - max by (task) (wealth_job_last_success_timestamp_seconds{<app>})",
+                       "{{task}}"), "s", limits=steps((900, YELLOW), (3600, RED))),
             graph("Runs of jobs", "Runs of background jobs in an hour by outcome. 'failed' should not be there.",
-                  prom("sum by (exported_job, outcome) (increase(wealth_job_runs_total{<app>}[1h]))",
-                       "{{exported_job}} {{outcome}}"), "short"),
+                  prom("sum by (task, outcome) (increase(wealth_job_runs_total{<app>}[1h]))",
+                       "{{task}} {{outcome}}"), "short"),
             graph("Log lines and spans dropped", "What was dropped because nobody took it, for each minute. Good: "
                   "none. Lines: the reader of the log is too slow; spans: the collector is away or too slow.", [
                       prom("sum by (role, output) (rate(wealth_log_lines_dropped_total{<app>}[$__rate_interval])) * 60",

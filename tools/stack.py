@@ -6,6 +6,7 @@
     stack.py status              what runs; exit code 0 if all that was started does
     stack.py logs kafka -f       what a part says
     eval "$(stack.py env)"       DATABASE_URL and the like, for this shell; `env api`: all that a role is given
+    stack.py observe             Jaeger, a log store, Prometheus and Alertmanager beside it, and where they are
     stack.py run                 the three roles of the product on it, until Ctrl-C
     stack.py stop                stop everything; `--wipe` also forgets the data
     stack.py compose-env         for those who have Docker: passwords for compose.yaml
@@ -27,14 +28,17 @@ is stopped:
       "resources": "the folder dapr/local",
       "sidecars":  {"api": {"app_id", "app_port", "http_port", "grpc_port", "metrics_port", "internal_grpc_port"},
                     "projector": …, "notifier": …, "tokens": {"dapr_api_token", "app_api_token"}},
+      "jaeger":    {"url": "pages and queries", "otlp_url", "agent": "HOST:PORT over UDP", …},
+      "logstore":  {"url": "… + /insert takes what is pushed to Loki"},
+      "prometheus": {"url"}, "alertmanager": {"url", "webhook_port": "where alerts are sent to"},
       "folder": "where all this is", "folder_id": …
     }
 
 Who starts a sidecar of their own takes `daprd.binary` with `--resources-path resources --config daprd.config`, in
 the folder `daprd.working_dir` and with `daprd.environment`. `start --only daprd` builds it and starts nothing.
 
-Needs Python 3.9, and installs on Debian: PostgreSQL, PgBouncer, Redis, openssl, Java 17 and Maven. Go to build
-daprd has to be there.
+Needs Python 3.9, and installs on Debian: PostgreSQL, PgBouncer, Redis, openssl, Java 17 and Maven, Prometheus
+and Alertmanager. Go to build daprd, Jaeger and the log store has to be there.
 """
 
 import argparse
@@ -44,7 +48,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from stack import compose, keeper, roles  # noqa: E402
+from stack import compose, keeper, observers, roles  # noqa: E402
 from stack.machine import Interrupted, StackError, interrupt_on_signals, say  # noqa: E402
 
 COLUMNS = ("part", "state", "port", "pid", "up", "memory", "version")
@@ -72,6 +76,8 @@ def parse_arguments():
     logs.add_argument("-n", "--lines", type=int, default=40, help="of each (40)")
     env = commands.add_parser("env", help="settings for the product, as lines for a shell")
     env.add_argument("role", nargs="?", choices=roles.ROLES, help="all that this role is given beside its sidecar")
+    observe = commands.add_parser("observe", help="start those who watch: Jaeger, a log store, Prometheus, Alertmanager")
+    observe.add_argument("--json", action="store_true", help="print where they are for programs")
     run = commands.add_parser("run", help="the three roles on it, until Ctrl-C")
     run.add_argument("--binary", default="target/debug/wealth-companion", help="the product, built (%(default)s)")
     run.add_argument("--no-start", action="store_true", help="the parts run already: compose.yaml, for example")
@@ -106,6 +112,18 @@ def main():
 
 def do_start(stack, arguments):
     stack.start(arguments.only, may_install=not arguments.no_install)
+
+
+def do_observe(stack, arguments):
+    stack.start([observer.name for observer in observers.OBSERVERS])
+    found = observers.urls(stack.state)
+    if arguments.json:
+        json.dump({name.lower(): url for name, url in found}, sys.stdout, indent=2)
+        print()
+        return
+    for name, url in found:
+        print(f"{name:<13} {url}")
+    print("now: make run-stack (roles that run already tell nothing of traces and logs until they start again)")
 
 
 def do_stop(stack, arguments):

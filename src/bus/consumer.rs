@@ -45,6 +45,9 @@ impl Consumer {
         ids: Ids,
     ) -> Self {
         let metrics = ConsumerMetrics::new(handler.consumer());
+        for topic in handler.hears() {
+            metrics::counter!(names::DEAD_LETTERS_TOTAL, "topic" => topic.as_str()).increment(0);
+        }
         Self {
             handler,
             store,

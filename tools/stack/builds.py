@@ -1,9 +1,10 @@
-"""daprd and Kafka come from package registries: built once, kept in a cache outside the clone.
+"""Kafka, and programs in Go, come from package registries: built once, kept in a cache outside the clone.
 
 The cache is ${XDG_CACHE_HOME:-~/.cache}/wealth-companion, the key of a build the hash of what it is made from. A
 build has a temporary name until it is whole; two that want the same one wait for each other.
 """
 
+import collections
 import contextlib
 import hashlib
 import os
@@ -19,7 +20,16 @@ import time
 from .machine import StackError, locked, remove, say
 
 HERE = pathlib.Path(__file__).parent
-DAPRD, KAFKA = HERE / "daprd", HERE / "kafka"
+KAFKA = HERE / "kafka"
+# Each has a folder here with its go.mod and go.sum.
+GoProgram = collections.namedtuple("GoProgram", "module package options flags takes")
+PROGRAMS = {
+    "daprd": GoProgram("github.com/dapr/dapr", "/cmd/daprd", ["-tags", "stablecomponents"],
+                       ["-X", "github.com/dapr/dapr/pkg/buildinfo.version={version}"], "minutes"),
+    "jaeger": GoProgram("github.com/jaegertracing/jaeger", "/cmd/jaeger", [], [], "up to ten minutes"),
+    "logstore": GoProgram("github.com/VictoriaMetrics/VictoriaLogs", "/app/victoria-logs", [], [], "a minute"),
+    "kafka-exporter": GoProgram("github.com/danielqsj/kafka_exporter", "", [], [], "a minute"),
+}
 SHOW_SECS = 30
 LOG_LINES_SHOWN = 20
 
@@ -34,16 +44,23 @@ def key(version, *files):
     return f"{version}-{hashlib.sha256(made_from).hexdigest()[:12]}"
 
 
-def daprd_version():
-    return re.search(r"github\.com/dapr/dapr v(\S+)", (DAPRD / "go.mod").read_text(encoding="utf-8"))[1]
+def go_version(name):
+    """Of the module that the program is in."""
+    module = re.escape(PROGRAMS[name].module)
+    return re.search(rf"\s{module} v(\S+)", go_file(name).read_text(encoding="utf-8"))[1]
 
 
-def go_wanted():
-    return re.search(r"^go (\S+)$", (DAPRD / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)[1]
+def go_wanted(name):
+    return re.search(r"^go (\S+)$", go_file(name).read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 
-def daprd_path():
-    return cache() / "daprd" / key(daprd_version(), DAPRD / "go.mod", DAPRD / "go.sum") / "daprd"
+def go_file(name):
+    return HERE / name / "go.mod"
+
+
+def go_path(name):
+    folder = HERE / name
+    return cache() / name / key(go_version(name), folder / "go.mod", folder / "go.sum") / name
 
 
 def kafka_version():
@@ -55,17 +72,22 @@ def kafka_path():
     return cache() / "kafka" / key(kafka_version(), KAFKA / "pom.xml") / "libs"
 
 
-def build_daprd(go, log):
-    version = daprd_version()
+def jmx_agent():
+    """What tells Prometheus of the broker's numbers, inside its process."""
+    return next(kafka_path().glob("jmx_prometheus_javaagent-*.jar"))
+
+
+def build_go(name, go, log):
+    program, version = PROGRAMS[name], go_version(name)
 
     def build(folder):
-        check_go(go)
-        flags = f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={version}"
-        command = [go, "build", "-tags", "stablecomponents", "-trimpath", "-ldflags", flags,
-                   "-o", str(folder / "daprd"), "github.com/dapr/dapr/cmd/daprd"]
-        run_shown(command, f"building daprd {version}, once: minutes", log, cwd=DAPRD)
+        check_go(name, go)
+        flags = ["-s", "-w", *(flag.format(version=version) for flag in program.flags)]
+        command = [go, "build", "-buildvcs=false", "-trimpath", *program.options, "-ldflags", " ".join(flags),
+                   "-o", str(folder / name), program.module + program.package]
+        run_shown(command, f"building {name} {version}, once: {program.takes}", log, cwd=HERE / name)
 
-    return once(daprd_path(), build)
+    return once(go_path(name), build)
 
 
 def build_kafka(maven, log):
@@ -97,14 +119,14 @@ def once(path, build):
     return path
 
 
-def check_go(go):
+def check_go(name, go):
     """Inside the module, where a Go that may fetch newer toolchains speaks for the one that it would use."""
-    wanted = go_wanted()
-    shown = subprocess.run([go, "version"], cwd=DAPRD, capture_output=True, text=True, check=False)
+    wanted = go_wanted(name)
+    shown = subprocess.run([go, "version"], cwd=HERE / name, capture_output=True, text=True, check=False)
     found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", shown.stdout)
     if shown.returncode or [int(n or 0) for n in found.groups()] < [int(n) for n in wanted.split(".")]:
         this = found[0] if found else (shown.stderr.strip().splitlines() or ["unknown"])[0]
-        raise StackError(f"missing: Go {wanted} or newer to build daprd, this is {this} (https://go.dev/dl; "
+        raise StackError(f"missing: Go {wanted} or newer to build {name}, this is {this} (https://go.dev/dl; "
                          "macOS: brew install go; Debian's Go is too old)")
 
 

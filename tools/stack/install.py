@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 
-from .builds import go_wanted, run_shown
+from .builds import PROGRAMS, go_wanted, run_shown
 from .machine import StackError, say
 
 Tool = collections.namedtuple("Tool", "command debian brew")
@@ -29,13 +29,15 @@ TOOLS = {
         # The first that the distribution has.
         Tool("java", ["openjdk-17-jre-headless", "openjdk-21-jre-headless", "default-jre-headless"], "openjdk"),
         Tool("mvn", ["maven"], "maven"),
+        Tool("prometheus", ["prometheus"], "prometheus"),
+        Tool("prometheus-alertmanager", ["prometheus-alertmanager"], "alertmanager"),
         # Debian's is too old for daprd; the message says what is needed.
         Tool("go", [], "go"),
     )
 }
 JAVA_MIN = 17
 POSTGRES = ("initdb", "postgres", "psql")
-SERVICES = ("postgresql", "pgbouncer", "redis-server")
+SERVICES = ("postgresql", "pgbouncer", "redis-server", "prometheus", "prometheus-node-exporter", "prometheus-alertmanager")
 MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin", "/opt/homebrew/opt/openjdk/bin")
 
 
@@ -78,9 +80,13 @@ def require(commands, log, may_install):
         raise StackError(how_to_get(missing))
 
 
+def newest_go_wanted():
+    return max((go_wanted(name) for name in PROGRAMS), key=lambda version: [int(number) for number in version.split(".")])
+
+
 def how_to_get(missing):
     """One line, for Debian and for macOS."""
-    names = [f"Java {JAVA_MIN} or newer" if tool.command == "java" else f"Go {go_wanted()} or newer" if tool.command == "go"
+    names = [f"Java {JAVA_MIN} or newer" if tool.command == "java" else f"Go {newest_go_wanted()} or newer" if tool.command == "go"
              else tool.command for tool in missing]
     debian = list(dict.fromkeys(tool.debian[0] for tool in missing if tool.debian))
     brew = list(dict.fromkeys(tool.brew for tool in missing))

@@ -8,12 +8,15 @@ from .machine import write_private
 from .part import Part, ask, made_whole, run
 
 
+METRICS = builds.KAFKA / "metrics.yaml"
+
+
 class Kafka(Part):
     """A Kafka of one node: broker and controller in one process."""
 
     name = "kafka"
     commands = ("java", "mvn")
-    ports = ("port", "controller_port")
+    ports = ("port", "controller_port", "metrics_port")
     start_secs = 120
     stop_secs = 30
 
@@ -46,10 +49,12 @@ class Kafka(Part):
         return [install.find("java"), *options, "-cp", str(builds.kafka_path() / "*")]
 
     def command(self):
-        return [*self.java(512), "kafka.Kafka", "server.properties"]
+        program, *options = self.java(512)
+        agent = f"{builds.jmx_agent()}=127.0.0.1:{self.section['metrics_port']}:{METRICS}"
+        return [program, f"-javaagent:{agent}", *options, "kafka.Kafka", "server.properties"]
 
     def files(self):
-        return (self.folder / "server.properties",)
+        return (self.folder / "server.properties", METRICS)
 
     def is_ready(self):
         """It answers which versions of requests it knows (ApiVersions, key 18), and with no error."""

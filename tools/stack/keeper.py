@@ -21,6 +21,7 @@ from .machine import (
     Interrupted, StackError, end, environment, is_alive, locked, memory_mib, read_json, remove, say, spawn, uninterrupted,
     write_private,
 )
+from .observers import OBSERVERS
 from .part import ROOT
 from .postgres import PgBouncer, Postgres
 from .redis import Redis
@@ -42,6 +43,8 @@ class Stack:
         self.folder = folder
         self.parts = [Postgres(self), Redis(self), Kafka(self), Daprd(self), PgBouncer(self)]
         self.parts += [Sidecar(self, role) for role in ROLES]
+        # At the end: they look at what the others have become.
+        self.parts += [observer(self) for observer in OBSERVERS]
         self.state = read_json(folder / "stack.json") or {}
         # Of this start: those that are ready, and how often each was launched.
         self.ready = set()
@@ -53,7 +56,7 @@ class Stack:
         return next(part for part in self.parts if part.name == name)
 
     def choose(self, names):
-        """The parts of these names with all that they need, in the order of starting; all of them for no names."""
+        """The parts of these names with all that they need, in the order of starting; those that start by themselves for no names."""
         known = [part.name for part in self.parts]
         wanted = set()
         left = [role for name in names for role in ([f"sidecar-{r}" for r in ROLES] if name == "sidecars" else [name])]
@@ -63,7 +66,7 @@ class Stack:
                 raise StackError(f"there is no part {name!r}: take some of {', '.join(known)}, sidecars")
             wanted.add(name)
             left += self.part(name).needs
-        return [part for part in self.parts if not names or part.name in wanted]
+        return [part for part in self.parts if part.name in wanted or (not names and part.by_default)]
 
     def log(self, name):
         return self.folder / "logs" / f"{name}.log"
@@ -136,8 +139,9 @@ class Stack:
         names = {part.name for part in parts}
         if "kafka" in names:
             builds.build_kafka(install.find("mvn"), log)
-        if "daprd" in names:
-            builds.build_daprd(install.find("go"), log)
+        for part in parts:
+            if part.program:
+                builds.build_go(part.program, install.find("go"), log)
 
     def bring_up(self, part):
         """Settles a part and starts it, unless it runs with just these settings."""
@@ -214,7 +218,7 @@ class Stack:
         """One row for each part: what it is, whether it runs."""
         rows = []
         for part in self.parts:
-            if isinstance(part, Daprd):
+            if isinstance(part, Daprd) or (not part.by_default and part.name not in self.state):
                 continue
             record = self.record(part)
             row = {"part": part.name, "state": "stopped", "port": part.section.get(part.ports[0])}

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 
+from . import builds
 from .machine import StackError, become, environment, free_port, is_free, remove, say
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,6 +31,10 @@ class Part:
     needs = ()
     # Commands that it takes.
     commands = ()
+    # Of builds.PROGRAMS, where it is one of these.
+    program = None
+    # Whether it starts when no part is named.
+    by_default = True
     # Numbers of the section that are ports it listens on; the first is shown.
     ports = ("port",)
     stop_signal = signal.SIGTERM
@@ -53,7 +58,9 @@ class Part:
         return f"127.0.0.1:{self.section['port']}"
 
     def lacking(self):
-        """The commands that are not needed when the cache has what they would make."""
+        """The commands that it takes, and those that make what the cache has not."""
+        if self.program and not builds.go_path(self.program).exists():
+            return (*self.commands, "go")
         return self.commands
 
     def choose_ports(self, runs):
@@ -102,7 +109,7 @@ class Part:
         """What is left to do when it is ready."""
 
     def version(self):
-        return ""
+        return builds.go_version(self.program) if self.program else ""
 
 
 def new_password():

@@ -51,7 +51,17 @@ def role_settings(stack, role):
     )
     if role == "api":
         settings.update(WEALTH__HTTP__PUBLIC_ADDR=public_address())
-    return settings
+    return {**watched_settings(stack), **settings}
+
+
+def watched_settings(stack):
+    """Traces and logs go to those who watch, while they run; the caller may have said otherwise."""
+    settings = {"WEALTH__TRACES__EXPORTER": "none"}
+    if stack.runs(stack.part("jaeger")):
+        settings = {"WEALTH__TRACES__EXPORTER": "otlp", "WEALTH__TRACES__OTLP_ENDPOINT": stack.state["jaeger"]["otlp_url"]}
+    if stack.runs(stack.part("logstore")):
+        settings["WEALTH__LOG__LOKI_URL"] = stack.state["logstore"]["url"] + "/insert"
+    return {key: value for key, value in settings.items() if key not in os.environ}
 
 
 def public_address():

@@ -19,18 +19,15 @@ class Daprd(Part):
     """The program of the sidecars: in the cache, nothing that runs."""
 
     name = "daprd"
-    commands = ("go",)
+    program = "daprd"
     ports = ()
-
-    def lacking(self):
-        return () if builds.daprd_path().exists() else self.commands
 
     def settle(self):
         tokens = self.stack.state.setdefault("sidecars", {}).setdefault("tokens", {})
         for name in ("dapr_api_token", "app_api_token"):
             tokens.setdefault(name, new_password())
         self.section.update(
-            binary=str(builds.daprd_path()), version=builds.daprd_version(), config=str(RESOURCES / "config.yaml"),
+            binary=str(builds.go_path("daprd")), version=builds.go_version("daprd"), config=str(RESOURCES / "config.yaml"),
             working_dir=str(self.stack.folder), environment=self.sidecar_environment(),
         )
         self.stack.state["resources"] = str(RESOURCES)
@@ -79,7 +76,7 @@ class Sidecar(Part):
     def command(self):
         numbers = self.section
         return [
-            str(builds.daprd_path()),
+            str(builds.go_path("daprd")),
             "--app-id", numbers["app_id"], "--app-port", str(numbers["app_port"]), "--app-protocol", "http",
             # Events are delivered while the role is alive; whether it is ready concerns its clients.
             "--enable-app-health-check", "--app-health-check-path", "/livez", "--app-health-probe-interval", "1",
@@ -102,7 +99,7 @@ class Sidecar(Part):
         return answers(self.section["http_port"], "/v1.0/healthz/outbound")
 
     def version(self):
-        return builds.daprd_version()
+        return builds.go_version("daprd")
 
 
 def write_secrets(stack):

@@ -247,13 +247,13 @@ pub struct JobMetrics {
 }
 
 impl JobMetrics {
-    /// Looks the metrics of `job` up.
+    /// Looks the metrics of `task` up.
     #[must_use]
-    pub fn new(job: &'static str) -> Self {
+    pub fn new(task: &'static str) -> Self {
         Self {
-            succeeded: counter!(names::JOB_RUNS_TOTAL, "job" => job, "outcome" => "ok"),
-            failed: counter!(names::JOB_RUNS_TOTAL, "job" => job, "outcome" => "failed"),
-            last_success: gauge!(names::JOB_LAST_SUCCESS_TIMESTAMP_SECONDS, "job" => job),
+            succeeded: counter!(names::JOB_RUNS_TOTAL, "task" => task, "outcome" => "ok"),
+            failed: counter!(names::JOB_RUNS_TOTAL, "task" => task, "outcome" => "failed"),
+            last_success: gauge!(names::JOB_LAST_SUCCESS_TIMESTAMP_SECONDS, "task" => task),
         }
     }
 
@@ -365,8 +365,8 @@ mod tests {
             "wealth_consumer_lag_seconds{consumer=\"projector\"} 0",
             "wealth_db_connections{pool=\"read\",state=\"busy\"} 2",
             "wealth_db_connections_max{pool=\"read\"} 8",
-            "wealth_job_runs_total{job=\"trim\",outcome=\"ok\"} 1",
-            "wealth_job_last_success_timestamp_seconds{job=\"trim\"} 7",
+            "wealth_job_runs_total{task=\"trim\",outcome=\"ok\"} 1",
+            "wealth_job_last_success_timestamp_seconds{task=\"trim\"} 7",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
         }

@@ -201,9 +201,9 @@ catalogue! {
 
     // What is done again and again, beside the work.
     JOB_RUNS_TOTAL = "wealth_job_runs_total",
-        Kind::Counter, Count, ["job", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet";
+        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet";
     JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = "wealth_job_last_success_timestamp_seconds",
-        Kind::Gauge, Seconds, ["job"], "When it was done last, in seconds since 1970";
+        Kind::Gauge, Seconds, ["task"], "When it was done last, in seconds since 1970";
 
     // The process.
     READY = "wealth_ready",
