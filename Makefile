@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards advisories generated build bench bench-quick bench-micro bench-projector bench-chain docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -136,6 +136,10 @@ bench-chain: ## Measure from a booking to its alert on each bus, beside the hops
 	@python3 tools/stack.py start --only $(test_parts)
 	$(CARGO) build --locked --release --bins --bench hops
 	python3 tools/bench_chain.py --binary "$(release)/wealth-companion" --hops "$(call bench_of,hops)" $(ARGS)
+
+prove: build ## Break a running system on purpose: every panel must have data, every alert fire (needs root; 15 minutes)
+	@sh .ci/need python3
+	python3 tools/prove.py --binary "$(binary)" $(ARGS)
 
 docs-run: build ## Run every command of the documentation, beside a server and beside the roles on the stack
 	@sh .ci/need python3

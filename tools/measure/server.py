@@ -21,10 +21,11 @@ class Server:
         self.database = database
         public, internal = free_port(), free_port()
         self.address, self.internal = f"127.0.0.1:{public}", f"127.0.0.1:{internal}"
-        environment = dict(os.environ, WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
-                           WEALTH__LOG__LEVEL="warn", WEALTH__TRACES__EXPORTER="none",
-                           WEALTH__HTTP__PUBLIC_ADDR=self.address, WEALTH__HTTP__INTERNAL_ADDR=self.internal,
-                           **database.environment, **(settings or {}))
+        environment = {
+            **os.environ, "WEALTH__LIMITS__REQUESTS_PER_MINUTE": "0", "WEALTH__LIMITS__SIGN_IN_PER_MINUTE": "0",
+            "WEALTH__LOG__LEVEL": "warn", "WEALTH__TRACES__EXPORTER": "none", "WEALTH__HTTP__PUBLIC_ADDR": self.address,
+            "WEALTH__HTTP__INTERNAL_ADDR": self.internal, **database.environment, **(settings or {}),
+        }
         if not passwords_as_usual:
             environment["WEALTH__AUTH__HASH_MEMORY_KIB"] = "8"
         arguments = database.roles if arguments is None else arguments
