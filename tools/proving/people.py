@@ -52,6 +52,7 @@ class Stream:
                 self.came += line.startswith(b"data: ")
 
     def close(self):
+        self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
 
 

@@ -59,7 +59,7 @@ def faster(rules):
         seconds = sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", found[2]))
         return f"{found[1]}{max(1, seconds // FASTER)}s"
 
-    rules = re.sub(r"(\[|for: |offset )((?:\d+[smhd])+)", shorter, rules)
+    rules = re.sub(r"(\[|for: |offset |interval: )((?:\d+[smhd])+)", shorter, rules)
     for near, old, new in TIMES:
         rules = rules.replace(near, near.replace(old, new))
     return rules

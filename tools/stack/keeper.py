@@ -140,8 +140,8 @@ class Stack:
         if "kafka" in names:
             builds.build_kafka(install.find("mvn"), log)
         for part in parts:
-            if part.program:
-                builds.build_go(part.program, install.find("go"), log)
+            if part.go_program:
+                builds.build_go(part.go_program, install.find("go"), log)
 
     def bring_up(self, part):
         """Settles a part and starts it, unless it runs with just these settings."""

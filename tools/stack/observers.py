@@ -34,7 +34,7 @@ class Jaeger(Observer):
     """Jaeger, in memory. Takes OTLP over HTTP and gRPC, and its own form over UDP."""
 
     name = "jaeger"
-    program = "jaeger"
+    go_program = "jaeger"
     ports = ("port", "otlp_port", "otlp_grpc_port", "agent_port", "query_grpc_port", "health_port")
 
     def settle(self):
@@ -45,7 +45,7 @@ class Jaeger(Observer):
 
     def command(self):
         # JSON is YAML. Without a configuration it would listen to everybody.
-        return [str(builds.go_path(self.program)), "--config", "jaeger.json"]
+        return [str(builds.go_path(self.go_program)), "--config", "jaeger.json"]
 
     def variables(self):
         """It does not trace itself."""
@@ -62,10 +62,10 @@ class LogStore(Observer):
     """VictoriaLogs. `url` + `/insert` is what `log.loki_url` takes."""
 
     name = "logstore"
-    program = "logstore"
+    go_program = "logstore"
 
     def command(self):
-        return [str(builds.go_path(self.program)), "-storageDataPath=data", f"-httpListenAddr={self.host_port}",
+        return [str(builds.go_path(self.go_program)), "-storageDataPath=data", f"-httpListenAddr={self.host_port}",
                 "-retentionPeriod=15d", "-loki.disableMessageParsing"]
 
     def is_ready(self):

@@ -32,7 +32,7 @@ class Part:
     # Commands that it takes.
     commands = ()
     # Of builds.PROGRAMS, where it is one of these.
-    program = None
+    go_program = None
     # Whether it starts when no part is named.
     by_default = True
     # Numbers of the section that are ports it listens on; the first is shown.
@@ -59,7 +59,7 @@ class Part:
 
     def lacking(self):
         """The commands that it takes, and those that make what the cache has not."""
-        if self.program and not builds.go_path(self.program).exists():
+        if self.go_program and not builds.go_path(self.go_program).exists():
             return (*self.commands, "go")
         return self.commands
 
@@ -109,7 +109,7 @@ class Part:
         """What is left to do when it is ready."""
 
     def version(self):
-        return builds.go_version(self.program) if self.program else ""
+        return builds.go_version(self.go_program) if self.go_program else ""
 
 
 def new_password():

@@ -19,7 +19,7 @@ class Daprd(Part):
     """The program of the sidecars: in the cache, nothing that runs."""
 
     name = "daprd"
-    program = "daprd"
+    go_program = "daprd"
     ports = ()
 
     def settle(self):
