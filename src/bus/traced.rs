@@ -99,8 +99,13 @@ impl Traced {
             .stage
             .done(self.stage.verb().to_owned(), self.place, self.begun);
         for (index, it) in self.travellers.into_iter().enumerate() {
-            let name = format!("{} {}", self.stage.verb(), it.topic);
             let place = it.said.child(it.span_id);
+            let failure = failure(index);
+            failures += usize::from(failure.is_some());
+            if !spans::is_told(place, self.begun, failure.is_some()) {
+                continue;
+            }
+            let name = format!("{} {}", self.stage.verb(), it.topic);
             let mut done = self
                 .stage
                 .done(name, place, self.begun)
@@ -115,8 +120,7 @@ impl Traced {
                     batch = batch.linked(&place);
                 }
             }
-            if let Some(why) = failure(index) {
-                failures += 1;
+            if let Some(why) = failure {
                 done = done.with("error.type", "refused").failed(why);
             }
             done.tell();

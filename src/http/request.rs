@@ -269,7 +269,7 @@ impl Line {
 
     /// By OpenTelemetry's conventions for HTTP servers: what the client did wrong is no failure of ours.
     fn tell_span(&self, context: &RequestContext, status: u16, cause: Option<&str>) {
-        if !spans::are_recorded() {
+        if !spans::is_told(context.trace, self.begun, status >= 500) {
             return;
         }
         let name = format!("{} {}", self.method, self.route);

@@ -116,6 +116,16 @@ pub fn is_sampled(trace_id: [u8; 16]) -> bool {
     decided.decision == SamplingDecision::RecordAndSample
 }
 
+/// Whether a span that has begun then, and ends now, is told at all: its trace is recorded, or it failed, or
+/// was slow. Where it is not, it need not be described.
+#[must_use]
+pub fn is_told(place: TraceContext, begun: Instant, has_failed: bool) -> bool {
+    let Some(recorder) = RECORDER.get() else {
+        return false;
+    };
+    place.sampled || has_failed || begun.elapsed() >= recorder.slow
+}
+
 /// The span within which this task works, if it does.
 #[must_use]
 pub fn current() -> Option<TraceContext> {

@@ -7,6 +7,7 @@ what it did.
 import contextlib
 import os
 import resource
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from stack.part import ask as ask_port
 from stack.postgres import database_url
 
 from .people import Noise, Stream, wait_for_alerts
-from .world import Process, wait_for
+from .world import Process, answers, wait_for
 
 # No fault of this world fires these; their rules have unit tests.
 NOT_PROVEN = {
@@ -60,8 +61,9 @@ def a_replica_waits_for_its_schema(world, _crowd):
     psql(url, "CREATE DATABASE nobody_has_migrated")
     address = f"127.0.0.1:{free_port(world.stack.ports())}"
     settings = {"DATABASE_URL": url.rsplit("/", 1)[0] + "/nobody_has_migrated", "WEALTH__HTTP__INTERNAL_ADDR": address,
-                "WEALTH__TRACES__EXPORTER": "none"}
-    world.processes["replica"] = Process([world.binary, "--role", "notifier"], settings)
+                "WEALTH__TRACES__EXPORTER": "none", "JWT_SECRET_KEY": secrets.token_hex(32)}
+    replica = world.processes["replica"] = Process([world.binary, "--role", "notifier"], settings)
+    wait_for(f"the replica does not live: {replica.last_lines()}", lambda: answers(f"http://{address}/livez"), 30)
     world.watch([(address, "notifier")])
     yield {"ReplicaNotReady"}
     world.watch([])

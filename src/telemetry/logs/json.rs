@@ -78,7 +78,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLayer {
         let outer_message = fields.0.remove("message");
         event.record(&mut fields);
         let line = fields.into_line(&timestamp(&self.clock), event.metadata(), outer_message);
-        self.output.push(line);
+        self.output.push(&line);
     }
 }
 

@@ -4,7 +4,6 @@
 //! counts them; a broken output loses them. Neither stops the process, which can do its work
 //! without a reader of its log.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +14,9 @@ use crate::telemetry::metrics::names;
 
 /// The most bytes waiting to be written.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// How long lines wait for others, to be written with them: to wake for each would cost more than the
+/// line itself.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// The way to the writing thread. Clones share it.
 #[derive(Clone, Debug)]
@@ -29,8 +31,10 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
-    bytes: usize,
+    /// One after the other.
+    lines: Vec<u8>,
+    /// Somebody waits until they are written.
+    is_urgent: bool,
     writing: bool,
 }
 
@@ -47,25 +51,28 @@ impl Output {
 
     /// Puts `line`, with its line feed, in the queue; drops it if the queue is full. Never waits
     /// for the sink.
-    pub(super) fn push(&self, line: Vec<u8>) {
+    pub(super) fn push(&self, line: &[u8]) {
         let mut queue = self.0.lock();
-        if queue.bytes.saturating_add(line.len()) > QUEUE_BYTES {
+        if queue.lines.len().saturating_add(line.len()) > QUEUE_BYTES {
             drop(queue);
             metrics::counter!(names::LOG_LINES_DROPPED_TOTAL, "output" => "stream").increment(1);
             return;
         }
-        queue.bytes += line.len();
-        queue.lines.push_back(line);
-        self.0.filled.notify_one();
+        let was_empty = queue.lines.is_empty();
+        queue.lines.extend_from_slice(line);
+        drop(queue);
+        if was_empty {
+            self.0.filled.notify_one();
+        }
     }
 
     /// Waits until all lines pushed so far are written, at most for `limit`; whether they were.
     pub(super) fn flush(&self, limit: Duration) -> bool {
         let busy = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
-        let waited = self
-            .0
-            .written
-            .wait_timeout_while(self.0.lock(), limit, busy);
+        let mut queue = self.0.lock();
+        queue.is_urgent = true;
+        self.0.filled.notify_one();
+        let waited = self.0.written.wait_timeout_while(queue, limit, busy);
         let (_queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
     }
@@ -74,7 +81,7 @@ impl Output {
 /// One call is one line: that is how the readable format writes.
 impl Write for Output {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(line.to_vec());
+        self.push(line);
         Ok(line.len())
     }
 
@@ -86,24 +93,26 @@ impl Write for Output {
 impl Shared {
     fn write_to(&self, mut sink: impl Write) {
         loop {
-            for line in self.next_lines() {
-                // There is nowhere left to tell of a failure to write the log.
-                let _ = sink.write_all(&line);
-            }
+            // There is nowhere left to tell of a failure to write the log.
+            let _ = sink.write_all(&self.next_lines());
             let _ = sink.flush();
             self.lock().writing = false;
             self.written.notify_all();
         }
     }
 
-    /// Waits for lines and takes all there are.
-    fn next_lines(&self) -> VecDeque<Vec<u8>> {
+    /// Waits for lines, then a little for more, and takes all there are.
+    fn next_lines(&self) -> Vec<u8> {
         let waited = self
             .filled
             .wait_while(self.lock(), |queue| queue.lines.is_empty());
-        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        let queue = waited.unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .filled
+            .wait_timeout_while(queue, LINGER, |queue| !queue.is_urgent);
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.is_urgent = false;
         queue.writing = true;
-        queue.bytes = 0;
         mem::take(&mut queue.lines)
     }
 
@@ -166,7 +175,7 @@ mod tests {
     fn lines_are_written_in_order_and_flush_waits_for_them() {
         let (output, lines, release) = stalling();
         for line in ["one\n", "two\n", "three\n"] {
-            output.push(line.as_bytes().to_vec());
+            output.push(line.as_bytes());
             release.send(()).unwrap();
         }
         assert!(output.flush(LONG));
@@ -177,13 +186,14 @@ mod tests {
     #[test]
     fn a_stalled_reader_costs_lines_but_never_holds_up_the_caller() {
         let (output, lines, release) = stalling();
-        output.push(b"held\n".to_vec());
+        output.push(b"held\n");
         lines.recv_timeout(LONG).unwrap();
         for _ in 0..5 {
-            output.push(vec![b'x'; QUEUE_BYTES / 4]);
+            output.push(&[b'x'; QUEUE_BYTES / 4]);
         }
         assert!(!output.flush(Duration::from_millis(1)));
-        assert_eq!(output.0.lock().lines.len(), 4, "the fifth line did not fit");
+        let waiting = output.0.lock().lines.len();
+        assert_eq!(waiting, QUEUE_BYTES, "the fifth line did not fit");
         drop(release);
         assert!(output.flush(LONG));
     }
@@ -191,9 +201,9 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_survived() {
         let output = Output::start(Broken).unwrap();
-        output.push(b"lost\n".to_vec());
+        output.push(b"lost\n");
         assert!(output.flush(LONG));
-        output.push(b"lost too\n".to_vec());
+        output.push(b"lost too\n");
         assert!(output.flush(LONG));
     }
 }
