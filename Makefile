@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -101,6 +101,10 @@ doc: ## Build the code's documentation, into target/doc
 dashboards: ## Check dashboards, alert rules, their tests and the runbook (needs Go and npm; builds its checkers once: minutes)
 	@sh .ci/need python3
 	@python3 tools/check_dashboards.py
+
+observability: ## Check helm/observability as far as that goes without a cluster (needs kubectl, PyYAML; what `make observe` needs)
+	@sh .ci/need python3
+	@python3 tools/check_observability.py $(ARGS)
 
 ##@ More checks
 advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database: needs the network)

@@ -61,6 +61,7 @@ mod sqlite;
 mod tx;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use opentelemetry::KeyValue;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
@@ -74,6 +75,7 @@ pub use tx::Tx;
 pub(crate) use tx::caught;
 
 use crate::config::{BusKind, Config};
+use crate::telemetry::metrics::handles::WriterMetrics;
 use crate::telemetry::metrics::names;
 use crate::telemetry::spans::{self, Begun, SpanKind};
 use at_once::combiner::Combiner;
@@ -107,6 +109,7 @@ enum Writes {
         pool: Postgres,
         /// Whether events go to a bus outside of the database.
         relayed: bool,
+        metrics: WriterMetrics,
     },
 }
 
@@ -144,15 +147,21 @@ impl Store {
         let (reads, pool) = postgres::open(config).await?;
         let relayed = config.bus.kind != BusKind::Embedded;
         let signals = Arc::new(Signals::default());
+        let metrics = WriterMetrics::new();
         let combiner = Combiner::on_server(
             pool.clone(),
             relayed,
             Arc::clone(&signals),
+            metrics.clone(),
             config.database.write_queue_max,
         );
         Ok(Self {
             reads: Connection::Postgres(reads),
-            writes: Writes::Postgres { pool, relayed },
+            writes: Writes::Postgres {
+                pool,
+                relayed,
+                metrics,
+            },
             combiner,
             signals,
             known: at_once::Known::new(),
@@ -205,8 +214,15 @@ impl Store {
         let work = Box::pin(async {
             match &self.writes {
                 Writes::Sqlite(writer) => writer.write(unit).await,
-                Writes::Postgres { pool, relayed } => {
-                    tx::write_alone(pool, &self.signals, *relayed, unit).await
+                Writes::Postgres {
+                    pool,
+                    relayed,
+                    metrics,
+                } => {
+                    let begun = Instant::now();
+                    let done = tx::write_alone(pool, &self.signals, *relayed, unit).await?;
+                    metrics.committed(1, begun.elapsed());
+                    Ok(done)
                 }
             }
         });

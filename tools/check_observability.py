@@ -31,6 +31,7 @@ import urllib.request
 # The clone stays as it is: compiled modules would be left in it.
 sys.dont_write_bytecode = True
 
+import check_dashboards  # noqa: E402
 import dashboards  # noqa: E402
 import rules  # noqa: E402
 from stack import builds  # noqa: E402
@@ -277,6 +278,10 @@ LEVELS = {"INFO": "info", "Warning": "warn", "error": "error", "17": None, "": N
 
 def check_alloy():
     text = values("alloy")["alloy"]["configMap"]["content"] + "\n"
+    with tempfile.NamedTemporaryFile("w", suffix=".alloy") as file, tempfile.TemporaryFile("w") as log:
+        file.write(text)
+        file.flush()
+        yield from check_dashboards.output_of([check_dashboards.build_go(log) / "dashlint", file.name])["problems"]
     if "{{" in text:
         yield "alloy: two opening braces, which the chart takes for its own"
     parts = {f"{kind}.{name}" if name else kind: body for kind, name, body in COMPONENT.findall(text)}

@@ -37,6 +37,8 @@ from stack.sidecars import ROLES  # noqa: E402
 
 REST_SECS = 25
 ALERT_SECS_MAX = 180
+# The longest window of a rule is 72 s here.
+QUIET_SECS_MAX = 150
 
 
 def main():
@@ -109,6 +111,7 @@ class Proof:
     def break_with(self, some, crowd):
         for fault in self.wants(some):
             name = fault.__name__.replace("_", " ")
+            self.wait_for_quiet(name)
             begun = time.time()
             say(f"{name} …")
             story = fault(self.world, crowd)
@@ -120,14 +123,24 @@ class Proof:
                 story.close()
             say(f"{name}: {time.time() - begun:.0f} s")
 
+    def wait_for_quiet(self, name):
+        """Until the alerts of the fault before are over: what fires then is of this one."""
+        try:
+            wait_for("quiet", lambda: not self.world.firing(), QUIET_SECS_MAX)
+        except Failed:
+            self.wrong.append(f"before {name}: {', '.join(sorted(self.world.firing()))} did not end")
+
     def wait_for(self, name, expected, begun):
+        """Until these have fired because of a fault. It is the fault of what it was made for, whatever else fires."""
         alerts = self.world.alerts
         try:
-            wait_for(name, lambda: expected <= set(alerts.fired), ALERT_SECS_MAX)
+            wait_for(name, lambda: expected <= alerts.since(begun), ALERT_SECS_MAX)
         except Failed:
-            self.wrong.append(f"{name}: {', '.join(sorted(expected - set(alerts.fired)))} did not fire")
-        for alert in sorted(alerts.since(begun)):
+            self.wrong.append(f"{name}: {', '.join(sorted(expected - alerts.since(begun)))} did not fire")
+        for alert in sorted(expected & alerts.since(begun)):
             self.fault_of.setdefault(alert, name)
+        if others := alerts.since(begun) - expected:
+            say(f"{name}: so fired {', '.join(sorted(others))}")
 
     def without_sidecars(self):
         """The roles on Kafka itself; spans in Jaeger's own form."""
@@ -155,6 +168,7 @@ class Proof:
             print(f"queries of panels: {self.panels.count - len(self.panels.empty)} of {self.panels.count} have had data")
             for dashboard, panel, _ in elsewhere:
                 print(f"  {dashboard}, {panel}: not here")
+        self.wrong += self.world.alerts.flaws
         for line in self.wrong:
             print(f"prove: {line}", file=sys.stderr)
         print("all of it holds" if not self.wrong else f"{len(self.wrong)} things do not hold")

@@ -1,5 +1,5 @@
-// dashlint reads dashboards of Grafana (*.json), rule files of Prometheus (*.yaml) and pages with queries (*.md), and
-// writes as JSON what is wrong with them and what they say: the series that each query takes, the rules. What the
+// dashlint reads dashboards of Grafana (*.json), rule files of Prometheus (*.yaml), pages with queries (*.md) and
+// configurations of Alloy (*.alloy: their grammar alone), and writes as JSON what is wrong with them and what they say: the series that each query takes, the rules. What the
 // product asks of them is up to the reader of that, tools/check_dashboards.py.
 //
 // Dashboards are decoded strictly, by the types that Grafana generates from its own schemas.
@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 
+	alloy "github.com/grafana/alloy/syntax/parser"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/prometheus/common/model"
@@ -75,6 +76,8 @@ func main() {
 			found.dashboard(file)
 		case ".md":
 			found.page(file)
+		case ".alloy":
+			found.collector(file)
 		default:
 			found.ruleFile(file)
 		}
@@ -87,6 +90,16 @@ func main() {
 
 func (r *report) problem(file, format string, values ...any) {
 	r.Problems = append(r.Problems, file+": "+strings.TrimSpace(fmt.Sprintf(format, values...)))
+}
+
+func (r *report) collector(file string) {
+	raw, err := os.ReadFile(file)
+	if err == nil {
+		_, err = alloy.ParseFile(file, raw)
+	}
+	if err != nil {
+		r.problem(file, "%v", err)
+	}
 }
 
 func (r *report) dashboard(file string) {

@@ -3,6 +3,7 @@
 Prometheus reads once a second, and its rules run sixty times faster: what waits for 15 minutes waits for 15 seconds.
 """
 
+import datetime
 import json
 import os
 import pathlib
@@ -158,6 +159,11 @@ class World:
         answer = ask(f"{self.prometheus}/api/v1/query", query=text)
         return answer["data"]["result"]
 
+    def firing(self):
+        """The names of the alerts that fire now."""
+        alerts = ask(f"{self.prometheus}/api/v1/alerts")["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
     def watch(self, targets):
         """Lets Prometheus read from these as well: (address, role) each."""
         found = [{"targets": [address], "labels": {"namespace": observers.NAMESPACE, "role": role}} for address, role in targets]
@@ -270,6 +276,8 @@ class Alerts:
         self.server = None
         # Name of an alert: when it began to fire, in seconds since 1970, as of the last time.
         self.fired = {}
+        # What is wrong with those that came.
+        self.flaws = []
 
     def listen(self, port):
         import http.server
@@ -292,13 +300,15 @@ class Alerts:
     def hear(self, message):
         for alert in message["alerts"]:
             if alert["status"] == "firing":
+                name = alert["labels"]["alertname"]
                 for key in ("summary", "description", "runbook_url"):
                     if not alert["annotations"].get(key):
-                        raise Failed(f"{alert['labels']['alertname']} came without {key}")
-                self.fired[alert["labels"]["alertname"]] = time.time()
+                        self.flaws.append(f"{name} came without {key}")
+                begun = datetime.datetime.fromisoformat(alert["startsAt"]).timestamp()
+                self.fired[name] = max(begun, self.fired.get(name, 0))
 
     def since(self, moment):
-        """Those of whom was told after this moment."""
+        """Those that began to fire after this moment, and arrived."""
         return {name for name, when in self.fired.items() if when >= moment}
 
     def close(self):

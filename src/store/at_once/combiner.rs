@@ -9,6 +9,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use crate::store::event_log::LogPosition;
 use crate::store::postgres::Postgres;
 use crate::store::sqlite::writer::Writer;
 use crate::store::{Connection, Signal, Signals, StoreError, caught, given};
+use crate::telemetry::metrics::handles::WriterMetrics;
 use crate::telemetry::metrics::names;
 
 /// Batches that are written side by side: while some wait for their flush, others are worked on. (An
@@ -46,7 +48,9 @@ enum Database {
         pool: Postgres,
         relayed: bool,
         signals: Arc<Signals>,
+        metrics: WriterMetrics,
     },
+    /// Its writer counts by itself.
     Embedded(Writer),
 }
 
@@ -132,12 +136,14 @@ impl Combiner {
         pool: Postgres,
         relayed: bool,
         signals: Arc<Signals>,
+        metrics: WriterMetrics,
         waiting_max: usize,
     ) -> Self {
         let database = Database::Server {
             pool,
             relayed,
             signals,
+            metrics,
         };
         Self::new(database, LANES, waiting_max, given::PIECE_BYTES)
     }
@@ -186,7 +192,11 @@ impl Combiner {
     }
 
     fn next(&self, queue: &mut Queue) -> Option<Batch> {
-        let waiting = queue.next()?;
+        let waiting = queue.next();
+        if let Database::Server { metrics, .. } = &self.database {
+            metrics.queue_depth(queue.waiting.len() as u64);
+        }
+        let waiting = waiting?;
         let lane = Lane {
             queue: Arc::clone(&self.queue),
             wallets: waiting.iter().map(|it| it.row.wallet_id).collect(),
@@ -241,9 +251,12 @@ impl Combiner {
                 pool,
                 relayed,
                 signals,
+                metrics,
             } => {
                 let db = Connection::Postgres(pool.clone());
+                let begun = Instant::now();
                 let places = caught(statement::on_server(&db, &rows, *relayed)).await?;
+                metrics.committed(places.len() as u64, begun.elapsed());
                 if !places.is_empty() {
                     signals.send(Signal::Logged as u8);
                 }

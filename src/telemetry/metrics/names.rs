@@ -129,7 +129,7 @@ catalogue! {
     DB_WRITE_BATCH_UNITS = "wealth_db_write_batch_units",
         SIZES, Count, [], "Units of work committed together";
     DB_COMMIT_DURATION_SECONDS = "wealth_db_commit_duration_seconds",
-        STORE_SECONDS, Seconds, [], "Time to commit a batch of units of work";
+        STORE_SECONDS, Seconds, [], "Time to write units of work together, their commit included";
     DB_WRITE_QUEUE_DEPTH = "wealth_db_write_queue_depth",
         Kind::Gauge, Count, [], "Units of work waiting for the writer";
     DB_FAILURES_TOTAL = "wealth_db_failures_total",
