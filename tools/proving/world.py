@@ -94,6 +94,8 @@ class World:
 
     def start(self):
         self.stack.start([])
+        # It runs outside of the stack, by rules of its own.
+        self.stack.get_programs([self.stack.part("prometheus")], may_install=True)
         self.stack.start(["jaeger", "logstore", "alertmanager"])
         self.alerts.listen(self.state["alertmanager"]["webhook_port"])
         roles.prepare(self.stack, self.binary)

@@ -1,21 +1,21 @@
 //! Log events as flat JSON, one object a line.
 //!
 //! Comes after the level filter and before the output. An object has `timestamp`, `level`, `target`
-//! and `message`, then the fields of the event and of the spans around it, by name; where names
-//! meet, the inner one stands.
+//! and `message`, then the fields of the event and of the spans around it, from the inner to the outer
+//! one; where names meet, the inner one stands.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::ops::Range;
 
 use chrono::SecondsFormat;
-use serde_json::Value;
+use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::output::Output;
 use crate::clock::Clock;
@@ -26,6 +26,9 @@ const RESERVED: [&str; 4] = ["timestamp", "level", "target", "message"];
 /// What the bridge from the `log` crate adds to an event to tell where it came from.
 const LOG_CRATE_PREFIX: &str = "log.";
 const LOG_CRATE_TARGET: &str = "log.target";
+
+/// Most lines are shorter.
+const LINE_BYTES: usize = 512;
 
 /// Writes every event it is given as a line of JSON.
 pub(super) struct JsonLayer {
@@ -63,97 +66,131 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLayer {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
-        for span in context
-            .event_scope(event)
-            .into_iter()
-            .flat_map(Scope::from_root)
-        {
+        event.record(&mut fields);
+        let mut line = Line::begin(&timestamp(&self.clock), event.metadata(), &fields);
+        line.add_all(&fields, &["message"]);
+        for span in context.event_scope(event).into_iter().flatten() {
             if let Some(own) = span.extensions().get::<Fields>() {
-                fields
-                    .0
-                    .extend(own.0.iter().map(|(name, value)| (*name, value.clone())));
+                line.add_all(own, &[]);
             }
         }
-        // A span's field of this name is not the event's message.
-        let outer_message = fields.0.remove("message");
-        event.record(&mut fields);
-        let line = fields.into_line(&timestamp(&self.clock), event.metadata(), outer_message);
-        self.output.push(&line);
+        self.output.push(&line.end());
     }
 }
 
-/// The fields of a span or an event, by name.
+/// The fields of a span or an event, each with its value in JSON, in the order they were told of.
 #[derive(Default)]
-struct Fields(BTreeMap<&'static str, Value>);
+struct Fields {
+    members: Vec<(&'static str, Range<usize>)>,
+    json: Vec<u8>,
+}
 
 impl Fields {
-    fn into_line(
-        mut self,
-        timestamp: &str,
-        metadata: &tracing::Metadata<'_>,
-        span_message: Option<Value>,
-    ) -> Vec<u8> {
-        let message = self.0.remove("message").unwrap_or_else(|| Value::from(""));
-        let target = self.0.remove(LOG_CRATE_TARGET);
-        if target.is_some() {
-            self.0.retain(|name, _| !name.starts_with(LOG_CRATE_PREFIX));
+    fn put(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
+        let begin = self.json.len();
+        if serde_json::to_writer(&mut self.json, value).is_err() {
+            // A `Display` that fails: what it has said so far is no JSON.
+            self.json.truncate(begin);
+            self.json.extend_from_slice(b"null");
         }
-        let target = target.unwrap_or_else(|| Value::from(metadata.target()));
-        let level = Value::from(metadata.level().as_str());
+        let value = begin..self.json.len();
+        let name = plain_name(field);
+        match self.members.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.members.push((name, value)),
+        }
+    }
 
-        let mut line = b"{".to_vec();
-        push_member(&mut line, "timestamp", &Value::from(timestamp));
-        push_member(&mut line, "level", &level);
-        push_member(&mut line, "target", &target);
-        push_member(&mut line, "message", &message);
-        for (name, value) in span_message
-            .map(|value| ("message", value))
-            .into_iter()
-            .chain(self.0)
-        {
-            if RESERVED.contains(&name) {
-                push_member(&mut line, &format!("field.{name}"), &value);
-            } else {
-                push_member(&mut line, name, &value);
-            }
-        }
-        line.extend_from_slice(b"}\n");
-        line
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let (_, value) = self.members.iter().find(|(known, _)| *known == name)?;
+        self.json.get(value.clone())
     }
 }
 
-fn push_member(line: &mut Vec<u8>, name: &str, value: &Value) {
-    if line.len() > 1 {
-        line.push(b',');
+/// A line that is being written.
+struct Line {
+    json: Vec<u8>,
+    /// The names of the fields in it.
+    names: Vec<&'static str>,
+    is_of_log_crate: bool,
+}
+
+impl Line {
+    fn begin(timestamp: &str, metadata: &Metadata<'_>, event: &Fields) -> Self {
+        let target = event.get(LOG_CRATE_TARGET);
+        let mut json = Vec::with_capacity(LINE_BYTES);
+        json.extend_from_slice(b"{\"timestamp\":\"");
+        json.extend_from_slice(timestamp.as_bytes());
+        json.extend_from_slice(b"\",\"level\":\"");
+        json.extend_from_slice(metadata.level().as_str().as_bytes());
+        json.extend_from_slice(b"\",\"target\":");
+        match target {
+            Some(target) => json.extend_from_slice(target),
+            None => push_text(&mut json, metadata.target()),
+        }
+        json.extend_from_slice(b",\"message\":");
+        json.extend_from_slice(event.get("message").unwrap_or(b"\"\""));
+        Self {
+            json,
+            names: Vec::new(),
+            is_of_log_crate: target.is_some(),
+        }
     }
-    // Displayed, a JSON value is compact JSON, with quotes and control characters escaped.
-    line.extend_from_slice(format!("{}:{value}", Value::from(name)).as_bytes());
+
+    /// Adds the fields whose names are not there yet, but for those to leave out.
+    fn add_all(&mut self, fields: &Fields, left_out: &[&str]) {
+        for (name, value) in &fields.members {
+            let is_from_bridge = self.is_of_log_crate && name.starts_with(LOG_CRATE_PREFIX);
+            if is_from_bridge || left_out.contains(name) || self.names.contains(name) {
+                continue;
+            }
+            self.names.push(name);
+            self.json.push(b',');
+            if RESERVED.contains(name) {
+                push_text(&mut self.json, &format!("field.{name}"));
+            } else {
+                push_text(&mut self.json, name);
+            }
+            self.json.push(b':');
+            let value = fields.json.get(value.clone());
+            self.json.extend_from_slice(value.unwrap_or(b"null"));
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.json.extend_from_slice(b"}\n");
+        self.json
+    }
+}
+
+fn push_text(json: &mut Vec<u8>, text: &str) {
+    // Into memory, text can always be written.
+    let _ = serde_json::to_writer(json, text);
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0
-            .insert(plain_name(field), Value::from(format!("{value:?}")));
+        self.put(field, &format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(plain_name(field), Value::from(value));
+        self.put(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(plain_name(field), Value::from(value));
+        self.put(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(plain_name(field), Value::from(value));
+        self.put(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(plain_name(field), Value::from(value));
+        self.put(field, &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(plain_name(field), Value::from(value));
+        self.put(field, &value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
@@ -164,7 +201,7 @@ impl Visit for Fields {
             text.push_str(&cause.to_string());
             source = cause.source();
         }
-        self.0.insert(plain_name(field), Value::from(text));
+        self.put(field, &text);
     }
 }
 
@@ -179,6 +216,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -237,7 +275,7 @@ mod tests {
             tracing::warn!(target: "app", "hello");
         });
         assert!(
-            line.ends_with("\"message\":\"hello\",\"later\":9,\"step\":2,\"trace\":\"t\"}\n"),
+            line.ends_with("\"message\":\"hello\",\"step\":2,\"trace\":\"t\",\"later\":9}\n"),
             "{line}"
         );
     }
