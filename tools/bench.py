@@ -36,7 +36,10 @@ SIGN_INS_AT_ONCE = 8
 READS_PER_SECOND = 200
 BOOK_STEADY, RAW_STEADY = "book, 70 % of it", "baseline, 70 % of it"
 LIST_ALONE, LIST_BESIDE = "wallets", "wallets, beside sign-ins"
-WATCHED_BY_NOBODY, WATCHED, WATCHED_AND_LOGS = "book, unwatched", "book, watched", "book, watched, logs pushed"
+UNWATCHED, WATCHED, WATCHED_AND_LOGS, WATCHED_BADLY = (
+    "book, unwatched", "book, watched", "book, watched, logs pushed", "book, bad watchers")
+# What those who watch are.
+WATCHERS = {UNWATCHED: None, WATCHED: {}, WATCHED_AND_LOGS: {"takes_logs": True}, WATCHED_BADLY: {"is_bad": True}}
 WATCHED_ROUNDS = 3
 PROJECTED_A_SECOND_AT_LEAST = 1_000
 # Of the top rate: what a service may be asked to bear for long.
@@ -79,7 +82,7 @@ def ratios(rows):
             p50 = {row["bookings"]: row["p50_ms"] for row in ours if row["work"] == work}
             found[f"{database}: {work}, the shortest history beside the longest"] = p50[shortest] / p50[longest]
         for row in ours:
-            if row["work"] in (WATCHED, WATCHED_AND_LOGS):
+            if "watched_ratio" in row and row["work"] != UNWATCHED:
                 found[f"{database}: {row['work']}, beside unwatched"] = row["watched_ratio"]
         p99 = {work: next(row["p99_ms"] for row in ours if row["work"] == work) for work in (LIST_ALONE, LIST_BESIDE)}
         found[f"{database}: p99 of a list alone, beside itself while people sign in"] = p99[LIST_ALONE] / p99[LIST_BESIDE]
@@ -208,11 +211,10 @@ def beside_sign_ins(args, database):
 
 def watched(args, database, people, requests):
     """Bookings at the top rate while nobody watches, and while somebody is told everything: in turns, the middle of each."""
-    ways = {WATCHED_BY_NOBODY: None, WATCHED: False, WATCHED_AND_LOGS: True}
-    seen = {work: [] for work in ways}
+    seen = {work: [] for work in WATCHERS}
     for _ in range(WATCHED_ROUNDS):
-        for work, pushes_logs in ways.items():
-            watchers = None if pushes_logs is None else Watchers(pushes_logs)
+        for work, kind in WATCHERS.items():
+            watchers = None if kind is None else Watchers(**kind)
             with Server(database, settings=watchers and watchers.settings) as server:
                 for somebody in people:
                     somebody.address = server.address
@@ -225,7 +227,7 @@ def watched(args, database, people, requests):
                 watchers.close()
     created = {work: sum(row["created"] for row in rows) for work, rows in seen.items()}
     middle = {work: sorted(rows, key=lambda row: row["per_second"])[len(rows) // 2] for work, rows in seen.items()}
-    alone = middle[WATCHED_BY_NOBODY]["per_second"]
+    alone = middle[UNWATCHED]["per_second"]
     return [{"work": work, **row, "created": created[work], "watched_ratio": row["per_second"] / alone}
             for work, row in middle.items()]
 

@@ -124,11 +124,14 @@ class Proof:
             say(f"{name}: {time.time() - begun:.0f} s")
 
     def wait_for_quiet(self, name):
-        """Until the alerts of the fault before are over: what fires then is of this one."""
+        """Until no alert fires that is still to be proven: what fires then is of this fault."""
+        def disturbing():
+            return self.world.firing() - set(self.fault_of)
+
         try:
-            wait_for("quiet", lambda: not self.world.firing(), QUIET_SECS_MAX)
+            wait_for("quiet", lambda: not disturbing(), QUIET_SECS_MAX)
         except Failed:
-            self.wrong.append(f"before {name}: {', '.join(sorted(self.world.firing()))} did not end")
+            self.wrong.append(f"before {name}: {', '.join(sorted(disturbing()))} did not end")
 
     def wait_for(self, name, expected, begun):
         """Until these have fired because of a fault. It is the fault of what it was made for, whatever else fires."""

@@ -111,7 +111,9 @@ class World:
         settings = {**roles.role_settings(self.stack, role), "WEALTH__HTTP__PUBLIC_ADDR": self.api, **self.settings, **more}
         # The people of this world are many, and all at one address.
         settings.update(WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
-                        WEALTH__LOG__FORMAT="json", WEALTH__AUTH__HASH_MEMORY_KIB="8")
+                        WEALTH__LOG__FORMAT="json", WEALTH__AUTH__HASH_MEMORY_KIB="8",
+                        # Several attempts are within five minutes, which are five seconds here.
+                        WEALTH__BUS__RETRY_MAX_MS="500")
         self.processes[role] = Process([self.binary, "--role", role], settings)
         self.wait_until_ready(role, self.internal(role))
 
