@@ -397,11 +397,9 @@ async fn every(
     stop: CancellationToken,
     work: impl Fn() + Send,
 ) -> anyhow::Result<()> {
-    while tokio::time::timeout(period, stop.cancelled())
-        .await
-        .is_err()
-    {
+    while !stop.is_cancelled() {
         work();
+        let _ = tokio::time::timeout(period, stop.cancelled()).await;
     }
     Ok(())
 }

@@ -2,10 +2,12 @@
 //! handled, hand the rest to the role, and put what will never work among the dead letters.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::traced::{self, Stage, Traced, Traveller};
@@ -23,6 +25,8 @@ use crate::telemetry::spans;
 /// An event that is younger has hardly been handled before: to ask costs more than it spares, and
 /// if it was, the inbox knows. So clocks that differ cost work at the most.
 const FRESH: TimeDelta = TimeDelta::seconds(2);
+/// How often the age of what is in hand is told, while it is not done.
+const AGE_EVERY: Duration = Duration::from_secs(1);
 
 /// A role's handler with what stands around it.
 pub struct Consumer {
@@ -82,6 +86,25 @@ impl Consumer {
         &self.metrics
     }
 
+    /// Does work for events, the oldest of which was said then; while it takes long, their age is told.
+    async fn growing_older<T>(
+        &self,
+        oldest: Option<DateTime<Utc>>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = pin!(work);
+        loop {
+            match timeout(AGE_EVERY, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => {
+                    if let Some(oldest) = oldest {
+                        self.metrics.in_hand(self.clock.now() - oldest);
+                    }
+                }
+            }
+        }
+    }
+
     /// Takes deliveries; when this returns, each is either handled or among the dead letters: its
     /// verdict says which, in order.
     ///
@@ -107,7 +130,8 @@ impl Consumer {
                 Err(error) => verdicts[index] = self.bury_unread(delivery, &error).await?,
             }
         }
-        if let Some(oldest) = read.iter().map(|(_, heard)| heard.event.time).min() {
+        let oldest = read.iter().map(|(_, heard)| heard.event.time).min();
+        if let Some(oldest) = oldest {
             self.metrics.in_hand(now - oldest);
         }
         let known = self.known(&read).await;
@@ -122,7 +146,7 @@ impl Consumer {
             let (indexes, batch): (Vec<usize>, Vec<Heard>) = read.into_iter().unzip();
             let ids: Vec<Uuid> = batch.iter().map(|heard| heard.event.id).collect();
             let traced = self.traced(&batch);
-            let work = self.handle(batch.into());
+            let work = self.growing_older(oldest, self.handle(batch.into()));
             let outcomes = traced::within(traced.as_ref(), work).await;
             if let Some(traced) = traced {
                 traced.end(|index| match &outcomes {

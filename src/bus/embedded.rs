@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
@@ -91,6 +92,8 @@ impl EmbeddedSubscription {
                 self.acknowledge(cursor, published).await?;
                 self.consumer.metrics().lag(0);
             }
+            // Another process may have handled what failed here.
+            self.consumer.metrics().in_hand(TimeDelta::zero());
             return Ok(0);
         };
         let count = entries.len();

@@ -99,13 +99,20 @@ impl Relay {
         let batch = found.entries;
         let next = if self.fills(batch.len()) {
             Next::AtOnce
-        } else if found.more_to_come {
+        } else if found.held_back.is_some() {
             Next::Soon
         } else {
             Next::WhenWoken
         };
         let Some(last) = batch.last().map(|entry| entry.position) else {
-            self.metrics.unpublished(0);
+            match found.held_back {
+                Some(since) => {
+                    let end = event_log::end(self.store.reads()).await?;
+                    self.metrics.unpublished(end.since(published));
+                    self.metrics.oldest(self.clock.now() - since);
+                }
+                None => self.metrics.unpublished(0),
+            }
             return Ok(Step { taken: 0, next });
         };
         self.found(&batch);
@@ -149,14 +156,17 @@ impl Relay {
         let published = count - unpublished.len().min(count);
         claim.settle(unpublished).await?;
         self.metrics.published(published as u64);
-        outcome?;
-        let (waiting, next) = if self.fills(rows) {
-            let waiting = outbox::depth(&self.store, DEPTH_MAX).await?;
-            (waiting, Next::AtOnce)
+        let next = if self.fills(rows) {
+            Next::AtOnce
         } else {
-            (0, Next::WhenWoken)
+            Next::WhenWoken
+        };
+        let waiting = match (&outcome, next) {
+            (Ok(()), Next::WhenWoken) => 0,
+            _ => outbox::depth(&self.store, DEPTH_MAX).await?,
         };
         self.metrics.unpublished(waiting);
+        outcome?;
         Ok(Step { taken: rows, next })
     }
 

@@ -66,18 +66,23 @@ impl Teller {
     /// Records spans from now on; none where the configuration says so.
     pub(super) fn start_spans(self, config: &Config) -> Result<Option<Exporting>, SpansError> {
         let traces = &config.traces;
-        let (protocol, endpoint) = match traces.exporter {
+        let (protocol, endpoint, shown_endpoint) = match traces.exporter {
             TraceExporter::None => return Ok(None),
             TraceExporter::Otlp => {
                 let url = traces.otlp_endpoint.as_ref();
+                let shown = url.map_or_else(|| OTLP_ENDPOINT.to_owned(), ToString::to_string);
                 let url = url.map_or(OTLP_ENDPOINT, |url| url.expose());
-                (Protocol::Otlp, url.to_owned())
+                (Protocol::Otlp, url.to_owned(), shown)
             }
-            TraceExporter::Jaeger => (Protocol::Jaeger, traces.jaeger_agent.clone()),
+            TraceExporter::Jaeger => {
+                let agent = &traces.jaeger_agent;
+                (Protocol::Jaeger, agent.clone(), agent.clone())
+            }
         };
         let settings = Settings {
             protocol,
             endpoint,
+            shown_endpoint,
             sample_percent: traces.sample_percent,
             slow: traces.slow,
             messaging_system: match config.bus.kind {

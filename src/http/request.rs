@@ -5,7 +5,6 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
@@ -131,7 +130,6 @@ pub async fn surround<B: MessageBody + 'static>(
     let context = RequestContext::of(request.headers(), clock, ids);
     request.extensions_mut().insert(context.clone());
     let limit = http.request_timeout;
-    let method = method_label(request.method().as_str());
     let span = tracing::info_span!(
         "request",
         request_id = context.request_id,
@@ -139,48 +137,37 @@ pub async fn surround<B: MessageBody + 'static>(
         correlation_id = %context.correlation_id,
         user_id = Empty,
     );
-    let work = spans::within(context.trace, next.call(request).instrument(span.clone()));
-    let answered = tokio::time::timeout(limit, work).await;
-    let failed = match answered {
+    let line = Line {
+        method: method_label(request.method().as_str()),
+        route: request
+            .match_pattern()
+            .unwrap_or_else(|| UNMATCHED.to_owned()),
+        begun,
+        context,
+        span: span.clone(),
+        is_written: false,
+    };
+    let work = spans::within(line.context.trace, next.call(request).instrument(span));
+    let failed = match tokio::time::timeout(limit, work).await {
         Ok(Ok(answered)) => {
             let (request, response) = answered.into_parts();
             let extra = request.extensions().get::<AnswerHeaders>().cloned();
-            let route = request
-                .match_pattern()
-                .unwrap_or_else(|| UNMATCHED.to_owned());
-            let line = Line {
-                method,
-                route,
-                begun,
-            };
-            let _span = span.entered();
-            let response = finish(response.map_into_boxed_body(), &context, extra, &line);
+            let response = finish(response.map_into_boxed_body(), extra, line);
             return Ok(ServiceResponse::new(request, response));
         }
         Ok(Err(error)) => error.error_response(),
         Err(_) => Problem::out_of_time().error_response(),
     };
     // The framework has taken the request: what is left is to answer as an error does.
-    let line = Line {
-        method,
-        route: UNMATCHED.to_owned(),
-        begun,
-    };
-    let _span = span.entered();
-    let response = finish(failed, &context, None, &line);
+    let response = finish(failed, None, line);
     Err(InternalError::from_response("answered", response).into())
 }
 
 /// What every answer gets on its way out: the form of a problem, the headers, the line in the log.
-fn finish(
-    response: HttpResponse,
-    context: &RequestContext,
-    extra: Option<AnswerHeaders>,
-    line: &Line,
-) -> HttpResponse {
-    let (response, problem) = readable(response, context);
-    let response = with_headers(response, context, extra);
-    line.write(context, response.status(), problem.as_ref());
+fn finish(response: HttpResponse, extra: Option<AnswerHeaders>, line: Line) -> HttpResponse {
+    let (response, problem) = readable(response, &line.context);
+    let response = with_headers(response, &line.context, extra);
+    line.finish(response.status().as_u16(), problem.as_ref());
     response
 }
 
@@ -229,22 +216,44 @@ fn with_headers(
 #[derive(Debug, Default, Clone)]
 pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 
-/// The one line of a request, and its metrics.
+/// What is told of a request whose client did not wait for the answer: nginx' word for it.
+const CLIENT_WENT_AWAY: u16 = 499;
+
+/// The one line of a request, its metrics and its span. Dropped unfinished, as when the client goes
+/// away, it tells of that.
 struct Line {
     method: &'static str,
     route: String,
     begun: Instant,
+    context: RequestContext,
+    span: tracing::Span,
+    is_written: bool,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.is_written {
+            let defect = std::thread::panicking();
+            self.write(if defect { 500 } else { CLIENT_WENT_AWAY }, None);
+        }
+    }
 }
 
 impl Line {
-    fn write(&self, context: &RequestContext, status: StatusCode, problem: Option<&Problem>) {
+    fn finish(mut self, status: u16, problem: Option<&Problem>) {
+        self.is_written = true;
+        self.write(status, problem);
+    }
+
+    fn write(&self, status: u16, problem: Option<&Problem>) {
         let Self {
             method,
             route,
             begun,
+            ..
         } = self;
+        let _span = self.span.enter();
         let took = begun.elapsed();
-        let status = status.as_u16();
         metrics::counter!(
             names::HTTP_REQUESTS_TOTAL,
             "method" => *method, "route" => route.clone(), "status" => status.to_string()
@@ -256,7 +265,7 @@ impl Line {
         )
         .record(took);
         let cause = problem.and_then(Problem::cause);
-        self.tell_span(context, status, cause);
+        self.tell_span(status, cause);
         // A number in JSON has 64 bits.
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         match cause {
@@ -268,7 +277,8 @@ impl Line {
     }
 
     /// By OpenTelemetry's conventions for HTTP servers: what the client did wrong is no failure of ours.
-    fn tell_span(&self, context: &RequestContext, status: u16, cause: Option<&str>) {
+    fn tell_span(&self, status: u16, cause: Option<&str>) {
+        let context = &self.context;
         if !spans::is_told(context.trace, self.begun, status >= 500) {
             return;
         }

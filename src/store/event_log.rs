@@ -85,9 +85,9 @@ pub async fn append(tx: &Tx, events: &[Event]) -> Result<Option<LogPosition>, St
 pub struct Found {
     /// The next entries, in commit order.
     pub entries: Vec<LogEntry>,
-    /// Whether there are more that cannot be read yet: a transaction that may say something before
-    /// them is still open. It wakes nobody when it ends.
-    pub more_to_come: bool,
+    /// When the next was written, where it cannot be read yet: a transaction that may say something
+    /// before it is still open. It wakes nobody when it ends.
+    pub held_back: Option<DateTime<Utc>>,
 }
 
 /// The next entries after a position, in commit order.
@@ -132,7 +132,7 @@ pub async fn read_after(
     let mut found = Found::default();
     for row in all(db, text, values).await? {
         if !row.try_get_by_index::<bool>(6)? {
-            found.more_to_come = true;
+            found.held_back = Some(LogEntry::of(&row)?.created_at);
             break;
         }
         found.entries.push(LogEntry::of(&row)?);

@@ -52,12 +52,14 @@ pub enum Protocol {
 }
 
 /// What is recorded, and where it goes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// How they are sent.
     pub protocol: Protocol,
-    /// A URL (OTLP) or `HOST:PORT` (Jaeger).
+    /// A URL (OTLP), which may hold a password, or `HOST:PORT` (Jaeger).
     pub endpoint: String,
+    /// The same to be shown: without a password.
+    pub shown_endpoint: String,
     /// Of the traces that begin here, how many in a hundred are recorded.
     pub sample_percent: u8,
     /// What takes as long is told although its trace is not recorded.

@@ -2,7 +2,7 @@
 //! collector.
 
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use reqwest::Method;
@@ -162,27 +162,43 @@ async fn without_a_collector_only_spans_are_lost() {
     // Nobody listens there.
     let set = [
         ("traces.exporter", "otlp"),
-        ("traces.otlp_endpoint", "http://127.0.0.1:9"),
+        ("traces.otlp_endpoint", "http://ada:opensesame@127.0.0.1:9"),
     ];
     let process = with(&folder, &set).await;
     let ada = Spender::on(&process).await;
-    let begun = Instant::now();
-    let lost = |metrics: &str| {
-        let dropped = metrics
-            .lines()
-            .filter(|line| line.starts_with("wealth_spans_dropped_total{"));
-        dropped.count() > 0
+    let not_taken = async || {
+        let metrics = process.internal_text("/metrics").await;
+        let series = "wealth_spans_dropped_total{reason=\"not_taken\"} ";
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series));
+        value.map_or(0, |value| value.parse().expect("a count"))
     };
-    while !lost(&process.internal_text("/metrics").await) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "none is counted");
-        ada.spend("01").await;
+    let mut lost: u64 = 0;
+    for attempt in ["the first", "another"] {
+        until(attempt, async || {
+            ada.spend("01").await;
+            not_taken().await > lost
+        })
+        .await;
+        lost = not_taken().await;
     }
-    // It is said once, whatever is dropped until the end.
-    let message = "traces: the collector does not take them; spans are dropped until it does";
-    until("it says so", async || !process.logged(message).is_empty()).await;
     let (lines, _) = process.stop().await;
+    let message = "traces: the collector does not take them; spans are dropped until it does";
     let told = lines.iter().filter(|line| line.contains(message));
-    assert_eq!(told.count(), 1, "{lines:#?}");
+    assert_eq!(told.count(), 1, "it is said once: {lines:#?}");
+    assert!(!lines.concat().contains("opensesame"), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_collector_may_want_to_know_who_tells_it() {
+    let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
+    let url = collector.url.replace("://", "://ada:opensesame@");
+    let set = [("traces.exporter", "otlp"), ("traces.otlp_endpoint", &*url)];
+    let process = with(&folder, &set).await;
+    process.register("ada").await;
+    until("spans come", async || !collector.told().is_empty()).await;
+    // Of ada:opensesame, by RFC 7617.
+    assert_eq!(collector.authorization(), "Basic YWRhOm9wZW5zZXNhbWU=");
+    process.stop().await;
 }
 
 #[tokio::test]
@@ -229,21 +245,34 @@ async fn jaeger_gets_them_in_its_own_form() {
 }
 
 #[tokio::test]
-async fn what_failed_is_told_though_its_trace_is_not_recorded() {
-    let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
-    let set = [
-        ("traces.exporter", "otlp"),
-        ("traces.otlp_endpoint", &*collector.url),
-        ("traces.sample_percent", "0"),
-        ("traces.slow_ms", "1"),
-    ];
-    // What takes a millisecond is slow: a password does.
-    let process = with(&folder, &set).await;
-    process.register("ada").await;
-    let begun = Instant::now();
-    while collector.told().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nothing is told");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+async fn what_is_slow_or_failed_is_told_though_its_trace_is_not_recorded() {
+    let not_sampled = |endpoint: &str, slow_ms: &str, request_timeout_ms: &str| {
+        [
+            ("traces.exporter", "otlp".to_owned()),
+            ("traces.otlp_endpoint", endpoint.to_owned()),
+            ("traces.sample_percent", "0".to_owned()),
+            ("traces.slow_ms", slow_ms.to_owned()),
+            ("http.request_timeout_ms", request_timeout_ms.to_owned()),
+        ]
+    };
+    // What takes a millisecond is slow, or fails: a password does.
+    for (slow_ms, request_timeout_ms, status) in [("1", "15000", 201), ("600000", "1", 503)] {
+        let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
+        let set = not_sampled(&collector.url, slow_ms, request_timeout_ms);
+        let set: Vec<(&str, &str)> = set.iter().map(|(key, value)| (*key, &**value)).collect();
+        let process = with(&folder, &set).await;
+        let body = json!({"email": "ada@example.com", "password": "correct horse battery"});
+        let url = format!("{}/v1/auth/register", process.url);
+        let answer = process.http.post(url).json(&body).send().await;
+        assert_eq!(answer.expect("an answer").status(), status);
+        let route = "POST /v1/auth/register";
+        until("it is told", async || {
+            collector.told().iter().any(|it| it.name == route)
+        })
+        .await;
+        let told = collector.told();
+        let request = one(&told, route);
+        assert_eq!(request.failed, status == 503, "{told:#?}");
+        process.stop().await;
     }
-    process.stop().await;
 }

@@ -151,13 +151,13 @@ def redis_is_gone(world, _crowd):
 
 def a_sidecar_is_gone(world, _crowd):
     world.take_away("sidecar-api")
-    yield {"SidecarFailing"}
+    yield {"SidecarFailing", "RelayFailing"}
     world.bring_back("sidecar-api")
 
 
 def kafka_is_gone(world, _crowd):
     world.take_away("kafka")
-    yield {"EventsNotPublished", "RelayFailing"}
+    yield {"EventsNotPublished"}
     world.bring_back("kafka")
 
 

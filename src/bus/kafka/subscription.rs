@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use chrono::TimeDelta;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -157,7 +158,7 @@ impl KafkaSubscription {
         let mut pause = self.bus.retry_min;
         loop {
             let mut late = Vec::new();
-            let tried = self.hand_over(member, &batch, &mut late, runtime);
+            let tried = self.hand_over(member, &batch, &mut late, lag, runtime);
             match tried {
                 Ok(()) => {
                     member.context().done(member, next_of(&batch, self));
@@ -213,9 +214,12 @@ impl KafkaSubscription {
         member: &Member,
         batch: &[Held],
         late: &mut Vec<Held>,
+        lag: &mut Lag,
         runtime: &Handle,
     ) -> anyhow::Result<()> {
         if batch.is_empty() {
+            // All of it was taken away, and is somebody else's now.
+            self.consumer.metrics().in_hand(TimeDelta::zero());
             return Ok(());
         }
         let deliveries = batch.iter().map(Held::delivery).collect();
@@ -235,6 +239,7 @@ impl KafkaSubscription {
                     Err(_) => {
                         member.context().pause(member);
                         late.extend(self.poll(member, Duration::ZERO)?);
+                        lag.tell(|| member.context().ours());
                     }
                 }
             }

@@ -55,7 +55,7 @@ impl Output {
         let mut queue = self.0.lock();
         if queue.lines.len().saturating_add(line.len()) > QUEUE_BYTES {
             drop(queue);
-            metrics::counter!(names::LOG_LINES_DROPPED_TOTAL, "output" => "stream").increment(1);
+            dropped(1);
             return;
         }
         let was_empty = queue.lines.is_empty();
@@ -90,12 +90,18 @@ impl Write for Output {
     }
 }
 
+fn dropped(lines: u64) {
+    metrics::counter!(names::LOG_LINES_DROPPED_TOTAL, "output" => "stream").increment(lines);
+}
+
 impl Shared {
     fn write_to(&self, mut sink: impl Write) {
         loop {
-            // There is nowhere left to tell of a failure to write the log.
-            let _ = sink.write_all(&self.next_lines());
-            let _ = sink.flush();
+            let lines = self.next_lines();
+            // There is nowhere left to tell of a failure to write the log, but in a number.
+            if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() {
+                dropped(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
+            }
             self.lock().writing = false;
             self.written.notify_all();
         }

@@ -17,7 +17,7 @@ use super::names::{
 use crate::clock::Clock;
 
 /// Linux shows processor time to programs in hundredths of a second, whatever its own tick is.
-const TICK: Duration = Duration::from_millis(10);
+const TICK_MS: u64 = 10;
 
 /// Since 1970.
 static START: OnceLock<Duration> = OnceLock::new();
@@ -117,10 +117,10 @@ fn cpu_time_in(stat: &str) -> Option<Duration> {
     let mut times = fields
         .split_ascii_whitespace()
         .skip(11)
-        .map(str::parse::<u32>);
+        .map(str::parse::<u64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
-    TICK.checked_mul(user)?
-        .checked_add(TICK.checked_mul(system)?)
+    let ticks = user.checked_add(system)?;
+    Some(Duration::from_millis(ticks.checked_mul(TICK_MS)?))
 }
 
 /// The line `VmRSS:     1234 kB` of `status`.

@@ -55,7 +55,7 @@ async fn places(store: &Store, after: LogPosition) -> (Vec<LogPosition>, bool) {
         .await
         .expect("the log");
     let places = found.entries.iter().map(|entry| entry.position).collect();
-    (places, found.more_to_come)
+    (places, found.held_back.is_some())
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 use wealth_companion::clock::Clock;
@@ -65,6 +65,45 @@ async fn a_locked_database_is_said_and_passes() {
     settled(world.data_dir.path()).await;
     let counted = recount(world.data_dir.path()).await.agrees();
     assert_eq!((counted.transactions, counted.events), (1, 1));
+}
+
+#[tokio::test]
+async fn who_does_not_wait_for_an_answer_is_in_the_log_all_the_same() {
+    let folder = TempDir::new().expect("a folder");
+    let settings = [
+        ("database.busy_timeout_ms", "60000"),
+        ("http.request_timeout_ms", "1500"),
+    ];
+    let process = Process::start(folder.path(), &settings).await;
+    let ada = process.register("ada").await;
+    let other = lock(&folder).await;
+    let body = json!({"name": "Groceries", "kind": "expense"});
+    let request = process.http.post(format!("{}/v1/categories", process.url));
+    let request = request.bearer_auth(&ada.token).json(&body);
+    let impatient = request.timeout(Duration::from_millis(300)).send().await;
+    assert!(impatient.expect_err("nothing is written").is_timeout());
+    let late = ada.post("/v1/categories", &body).await;
+    late.problem(503, "unavailable");
+    run(&other, "ROLLBACK").await;
+    other.close().await.expect("it closes");
+
+    let count = |status: u16| {
+        format!(
+            "wealth_http_requests_total{{method=\"POST\",route=\"/v1/categories\",status=\"{status}\"}} 1"
+        )
+    };
+    let metrics = process.internal_text("/metrics").await;
+    for status in [499, 503] {
+        assert!(metrics.contains(&count(status)), "{status}: {metrics}");
+    }
+    let (lines, _) = process.stop().await;
+    let statuses: Vec<Value> = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["message"] == "request" && line["route"] == "/v1/categories")
+        .map(|line| line["status"].clone())
+        .collect();
+    assert_eq!(statuses, [499, 503]);
 }
 
 #[tokio::test]

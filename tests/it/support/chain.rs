@@ -55,7 +55,7 @@ pub(crate) async fn log_of(store: &Store, place: LogPosition) -> Vec<LogEntry> {
     loop {
         let found = event_log::read_after(store.reads(), place, None, 10_000).await;
         let found = found.expect("the log");
-        if !found.more_to_come {
+        if found.held_back.is_none() {
             return found.entries;
         }
     }
@@ -151,7 +151,7 @@ impl Chain {
         let relayed = event_log::cursor(reads, Cursor::Relay).await;
         let found = event_log::read_after(reads, relayed.expect("a cursor"), None, 1).await;
         let found = found.expect("the log");
-        found.more_to_come || !found.entries.is_empty()
+        found.held_back.is_some() || !found.entries.is_empty()
     }
 
     /// Steps the relay until everything is published.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use hex::ToHex;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -46,7 +46,14 @@ pub(crate) struct Collector {
     _server: actix_web::dev::ServerHandle,
 }
 
-type Kept = Arc<Mutex<Vec<Told>>>;
+type Kept = Arc<Mutex<Inbox>>;
+
+#[derive(Default)]
+struct Inbox {
+    told: Vec<Told>,
+    /// Of the last who told something.
+    authorization: String,
+}
 
 impl Collector {
     /// One that takes what it gets.
@@ -89,7 +96,12 @@ impl Collector {
 
     /// All spans that have come.
     pub(crate) fn told(&self) -> Vec<Told> {
-        lock(&self.kept).clone()
+        lock(&self.kept).told.clone()
+    }
+
+    /// How the last who told something said who it was.
+    pub(crate) fn authorization(&self) -> String {
+        lock(&self.kept).authorization.clone()
     }
 
     /// The spans of a trace, when all of these have come.
@@ -117,7 +129,10 @@ async fn hang(_: Bytes) -> HttpResponse {
     std::future::pending().await
 }
 
-async fn keep(kept: web::Data<Mutex<Vec<Told>>>, body: Bytes) -> HttpResponse {
+async fn keep(kept: web::Data<Mutex<Inbox>>, head: HttpRequest, body: Bytes) -> HttpResponse {
+    let said = head.headers().get("authorization");
+    let said = said.map(|value| value.to_str().expect("ASCII").to_owned());
+    lock(&kept).authorization = said.unwrap_or_default();
     let request = ExportTraceServiceRequest::decode(body).expect("OTLP");
     for of_process in request.resource_spans {
         let resource = of_process.resource.expect("a resource");
@@ -128,7 +143,7 @@ async fn keep(kept: web::Data<Mutex<Vec<Told>>>, body: Bytes) -> HttpResponse {
             .expect("a name");
         for span in of_process.scope_spans.into_iter().flat_map(|it| it.spans) {
             assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
-            lock(&kept).push(Told {
+            lock(&kept).told.push(Told {
                 kind: span.kind(),
                 trace_id: span.trace_id.encode_hex(),
                 span_id: span.span_id.encode_hex(),
@@ -152,6 +167,6 @@ fn told_attribute(of: opentelemetry_proto::tonic::common::v1::KeyValue) -> (Stri
     (of.key, value)
 }
 
-fn lock(kept: &Mutex<Vec<Told>>) -> MutexGuard<'_, Vec<Told>> {
+fn lock(kept: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
