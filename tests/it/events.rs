@@ -266,6 +266,35 @@ async fn amounts_keep_every_digit() {
     assert_eq!(amount_of(&other).money(usd), Ok(Money::new(10, usd)));
 }
 
+#[tokio::test]
+async fn why_an_event_is_refused_says_nothing_of_what_is_in_it() {
+    let chain = Chain::new().await;
+    a_life(&chain).await;
+    let log = chain.log().await;
+    let booked = log
+        .iter()
+        .find(|entry| entry.topic == EventType::TransactionCreated.as_str())
+        .expect("a booking");
+    let event: Value = serde_json::from_str(&booked.envelope).expect("JSON");
+    let refused = [
+        ("/data/amount", json!("4711.17")),
+        ("/data/currency", json!(4711.17)),
+        ("/data/date", json!("4711-17-01")),
+        ("/data/userId", json!("4711.17")),
+        ("/data/type", json!("4711.17")),
+        ("/data", json!(["4711.17"])),
+        ("/id", json!(4711.17)),
+    ];
+    for (place, value) in refused {
+        let mut other = event.clone();
+        *other.pointer_mut(place).expect(place) = value;
+        let error = Event::parse(other.to_string().as_bytes()).expect_err(place);
+        let reason = error.to_string();
+        assert!(!reason.contains("4711"), "{place}: {reason}");
+        assert!(reason.len() > 30, "{place}: {reason}");
+    }
+}
+
 fn amount_of(envelope: &str) -> wealth_companion::events::Amount {
     match Event::parse(envelope.as_bytes()).expect("an event").data {
         EventData::TransactionCreated(created) => created.amount,

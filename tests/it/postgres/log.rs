@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +17,10 @@ use wealth_companion::events::Event;
 use wealth_companion::store::event_log::{self, LogEntry, LogPosition};
 use wealth_companion::store::{Store, StoreError, erasure, outbox, transactions};
 
-use crate::support::Chain;
 use crate::support::chain::{Household, day, expense};
+use crate::support::kafka::until;
 use crate::support::recount::number;
+use crate::support::{Chain, Process, Stack, stack};
 
 /// Books in a transaction that stays open until it is told to end.
 fn book_slowly(
@@ -83,6 +86,52 @@ async fn what_is_committed_late_is_not_passed_over() {
     chain.settle().await;
     let heard = "SELECT COUNT(*) FROM inbox WHERE consumer = 'projector'";
     assert_eq!(number(chain.store.reads(), heard).await, 2);
+}
+
+/// A session that somebody forgot keeps the whole log from its readers: that must be seen.
+#[tokio::test]
+async fn what_waits_for_somebody_elses_transaction_counts_as_unpublished() {
+    let url = Stack::get().database_url(&stack::fresh_database());
+    let folder = TempDir::new().expect("a folder");
+    let set = [
+        ("database.url", &*url),
+        ("auth.jwt_secret_key", stack::SIGNING_KEY),
+    ];
+    let process = Process::start(folder.path(), &set).await;
+    let ada = process.register("ada").await;
+    let mut options = ConnectOptions::new(url.clone());
+    options.max_connections(1);
+    let somebody = Database::connect(options).await.expect("it opens");
+    // It gets a number when it writes.
+    let forgotten = "BEGIN; CREATE TABLE never_committed (id bigint)";
+    somebody.execute_unprepared(forgotten).await.expect("open");
+    let wallet = ada.wallet("Checking", "USD", "0").await;
+    ada.spend(
+        &wallet,
+        &ada.category("Groceries").await,
+        "1.00",
+        "2026-02-10",
+    )
+    .await;
+
+    let told = async |name: &str| {
+        let metrics = process.internal_text("/metrics").await;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.expect("a gauge").trim().parse::<f64>();
+        value.expect("a number") > 0.0
+    };
+    let (count, age) = (
+        "wealth_relay_unpublished_events ",
+        "wealth_relay_oldest_unpublished_seconds ",
+    );
+    until("it is told", async || told(count).await && told(age).await).await;
+    let undone = somebody.execute_unprepared("ROLLBACK").await;
+    undone.expect("it ends");
+    until("it is over", async || {
+        !told(count).await && !told(age).await
+    })
+    .await;
+    process.stop().await;
 }
 
 #[tokio::test]
