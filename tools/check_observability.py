@@ -161,6 +161,8 @@ def check_alertmanager():
     for secret in re.findall(r'_file": "([^"]+)"', text):
         if pathlib.PurePosixPath(secret).parent.name not in spec["alertmanagerSpec"]["secrets"]:
             yield f"{secret} is in no Secret that is mounted"
+        elif f"--from-literal={pathlib.PurePosixPath(secret).name}=" not in (HERE / "README.md").read_text(encoding="utf-8"):
+            yield f"README.md does not put {pathlib.PurePosixPath(secret).name} into the Secret"
     version = re.search(r"version (\d+)\.(\d+)", said_by([amtool, "--version"])[0])
     if (int(version[1]), int(version[2])) < (0, 26):
         # It does not know url_file of webhooks yet.
@@ -278,10 +280,11 @@ LEVELS = {"INFO": "info", "Warning": "warn", "error": "error", "17": None, "": N
 
 def check_alloy():
     text = values("alloy")["alloy"]["configMap"]["content"] + "\n"
-    with tempfile.NamedTemporaryFile("w", suffix=".alloy") as file, tempfile.TemporaryFile("w") as log:
-        file.write(text)
-        file.flush()
-        yield from check_dashboards.output_of([check_dashboards.build_go(log) / "dashlint", file.name])["problems"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "config.alloy"
+        file.write_text(text, encoding="utf-8")
+        dashlint = check_dashboards.build_go(file.with_name("log")) / "dashlint"
+        yield from check_dashboards.output_of([dashlint, file])["problems"]
     if "{{" in text:
         yield "alloy: two opening braces, which the chart takes for its own"
     parts = {f"{kind}.{name}" if name else kind: body for kind, name, body in COMPONENT.findall(text)}
