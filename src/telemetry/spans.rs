@@ -72,6 +72,18 @@ pub struct Settings {
     pub instance: String,
 }
 
+impl Settings {
+    /// What is said of this process to whom it tells of spans.
+    fn attributes(&self) -> [(&'static str, String); 4] {
+        [
+            ("service.name", self.service.clone()),
+            ("service.namespace", "wealth-companion".to_owned()),
+            ("service.instance.id", self.instance.clone()),
+            ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ]
+    }
+}
+
 /// Records from now on, for the whole process. A second call is an error.
 ///
 /// # Errors

@@ -210,22 +210,13 @@ impl Exporter {
 }
 
 fn resource(settings: &Settings) -> Resource {
-    let attributes = attributes_of(settings)
+    let attributes = settings
+        .attributes()
         .map(|(key, value)| opentelemetry::KeyValue::new(key, value))
         .to_vec();
     Resource::builder_empty()
         .with_attributes(attributes)
         .build()
-}
-
-/// What is said of this process to whom it tells of spans.
-pub(super) fn attributes_of(settings: &Settings) -> [(&'static str, String); 4] {
-    [
-        ("service.name", settings.service.clone()),
-        ("service.namespace", "wealth-companion".to_owned()),
-        ("service.instance.id", settings.instance.clone()),
-        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
-    ]
 }
 
 /// OTLP goes by the HTTP client that everything else here uses.

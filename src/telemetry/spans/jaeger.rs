@@ -18,7 +18,6 @@ use opentelemetry_sdk_old::export::trace::{SpanData as OldSpanData, SpanExporter
 use opentelemetry_sdk_old::trace::{Config, SpanEvents, SpanLinks};
 
 use super::Settings;
-use super::export::attributes_of;
 
 /// Sends spans to an agent, compact Thrift over UDP.
 #[derive(Debug)]
@@ -30,7 +29,8 @@ pub(super) struct JaegerExporter {
 impl JaegerExporter {
     /// To the agent at the endpoint, whose name must be known; it need not be there.
     pub(super) fn new(settings: &Settings) -> Result<Self, opentelemetry_old::trace::TraceError> {
-        let attributes = attributes_of(settings)
+        let attributes = settings
+            .attributes()
             .map(|(key, value)| opentelemetry_old::KeyValue::new(key, value));
         let resource = Resource::new(attributes);
         let exporter = opentelemetry_jaeger::new_agent_pipeline()
