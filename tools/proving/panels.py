@@ -14,6 +14,7 @@ ELSEWHERE = {
     "kafka_consumergroup_": "Strimzi's exporter of consumer groups is not to be had at home",
     "kubelet_volume_": "the kubelet's",
     "certmanager_": "cert-manager's",
+    "dapr_runtime_mtls_": "sidecars have no certificates of their own at home",
     "dapr_resiliency_cb_state": "a circuit breaker that was never opened is not told of",
 }
 # On the way of one booking, that breaks a budget, to the stream.

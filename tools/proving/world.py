@@ -202,6 +202,12 @@ class World:
         """Stops parts, and leaves those running that need them."""
         self.stack.end_all(set(parts))
 
+    def start_alone(self, part):
+        """Starts a part, whether or not what it needs is there."""
+        part = self.stack.part(part)
+        self.stack.launch(part)
+        self.stack.wait_for_one(part)
+
     def bring_back(self, *parts):
         self.stack.ready.clear()
         self.stack.start(list(parts))
