@@ -59,13 +59,13 @@ impl TraceContext {
     /// The trace's id in 32 lower-case hex digits, as logs and error answers show it.
     #[must_use]
     pub fn trace_id_hex(&self) -> String {
-        Hex(&self.trace_id).to_string()
+        hex::encode(self.trace_id)
     }
 
     /// The span's id in 16 lower-case hex digits.
     #[must_use]
     pub fn span_id_hex(&self) -> String {
-        Hex(&self.span_id).to_string()
+        hex::encode(self.span_id)
     }
 }
 
@@ -85,7 +85,11 @@ struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // The longest is a trace's id.
+        let mut digits = [0; 32];
+        let digits = digits.get_mut(..2 * self.0.len()).ok_or(fmt::Error)?;
+        hex::encode_to_slice(self.0, digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -150,7 +150,7 @@ def redis_is_gone(world, _crowd):
     world.take_away("sidecar-notifier")
     world.start_alone("sidecar-notifier")
     wait_for("the sidecar does not tell that a component is missing",
-             lambda: world.query("dapr_runtime_component_init_fail_total > 0"), 60)
+             lambda: world.query("increase(dapr_runtime_component_init_fail_total[1m])"), 60)
     yield set()
     world.take_away("sidecar-notifier")
     world.bring_back("redis", "sidecar-notifier")

@@ -23,8 +23,10 @@ from stack.machine import end_with_parent, free_port, say, send
 from stack.sidecars import ROLES
 
 FASTER = 60
-# What the rules compare with a time in seconds: text, and what it becomes.
-TIMES = (
+# What the rules compare with a time in seconds, or with a count in such a time: a text, and what of it becomes what.
+BOUNDS = (
+    # As many as a few people notice, who wait for seconds each.
+    ("(wealth_db_failures_total{job=\"wealth-companion\"}[5s])) > 10", "> 10", "> 1"),
     ("(wealth_relay_oldest_unpublished_seconds{job=\"wealth-companion\"}) > 120", "> 120", "> 4"),
     # The job runs once a minute, however fast the rules are.
     (") > 3600", "> 3600", "> 80"),
@@ -61,7 +63,7 @@ def faster(rules):
         return f"{found[1]}{max(1, seconds // FASTER)}s"
 
     rules = re.sub(r"(\[|for: |offset |interval: )((?:\d+[smhd])+)", shorter, rules)
-    for near, old, new in TIMES:
+    for near, old, new in BOUNDS:
         rules = rules.replace(near, near.replace(old, new))
     return rules
 

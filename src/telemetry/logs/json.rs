@@ -27,8 +27,11 @@ const RESERVED: [&str; 4] = ["timestamp", "level", "target", "message"];
 const LOG_CRATE_PREFIX: &str = "log.";
 const LOG_CRATE_TARGET: &str = "log.target";
 
-/// Most lines are shorter.
+/// Most lines are shorter, and most spans and events have fewer fields, and shorter ones: more make room
+/// for themselves.
 const LINE_BYTES: usize = 512;
+const FIELDS: usize = 8;
+const FIELDS_BYTES: usize = 192;
 
 /// Writes every event it is given as a line of JSON.
 pub(super) struct JsonLayer {
@@ -50,7 +53,7 @@ pub(super) fn timestamp(clock: &Clock) -> String {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
+            let mut fields = Fields::new();
             attributes.record(&mut fields);
             span.extensions_mut().replace(fields);
         }
@@ -65,7 +68,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = Fields::new();
         event.record(&mut fields);
         let mut line = Line::begin(&timestamp(&self.clock), event.metadata(), &fields);
         line.add_all(&fields, &["message"]);
@@ -79,13 +82,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLayer {
 }
 
 /// The fields of a span or an event, each with its value in JSON, in the order they were told of.
-#[derive(Default)]
 struct Fields {
     members: Vec<(&'static str, Range<usize>)>,
     json: Vec<u8>,
 }
 
 impl Fields {
+    fn new() -> Self {
+        Self {
+            members: Vec::with_capacity(FIELDS),
+            json: Vec::with_capacity(FIELDS_BYTES),
+        }
+    }
+
     fn put(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
         let begin = self.json.len();
         if serde_json::to_writer(&mut self.json, value).is_err() {
@@ -132,7 +141,7 @@ impl Line {
         json.extend_from_slice(event.get("message").unwrap_or(b"\"\""));
         Self {
             json,
-            names: Vec::new(),
+            names: Vec::with_capacity(2 * FIELDS),
             is_of_log_crate: target.is_some(),
         }
     }

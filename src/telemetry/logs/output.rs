@@ -14,6 +14,8 @@ use crate::telemetry::metrics::names;
 
 /// The most bytes waiting to be written.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Room that is kept for lines, when a flood of them is over.
+const KEPT_BYTES: usize = 256 * 1024;
 /// How long lines wait for others, to be written with them: to wake for each would cost more than the
 /// line itself.
 const LINGER: Duration = Duration::from_millis(5);
@@ -96,8 +98,9 @@ fn dropped(lines: u64) {
 
 impl Shared {
     fn write_to(&self, mut sink: impl Write) {
+        let mut lines = Vec::new();
         loop {
-            let lines = self.next_lines();
+            self.take_lines(&mut lines);
             // There is nowhere left to tell of a failure to write the log, but in a number.
             if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() {
                 dropped(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
@@ -107,8 +110,11 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, then a little for more, and takes all there are.
-    fn next_lines(&self) -> Vec<u8> {
+    /// Waits for lines, then a little for more, and takes all there are. Their place is taken by what was
+    /// written before: room for as many as came lately.
+    fn take_lines(&self, written: &mut Vec<u8>) {
+        written.clear();
+        written.shrink_to(KEPT_BYTES);
         let waited = self
             .filled
             .wait_while(self.lock(), |queue| queue.lines.is_empty());
@@ -119,7 +125,7 @@ impl Shared {
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         queue.is_urgent = false;
         queue.writing = true;
-        mem::take(&mut queue.lines)
+        mem::swap(&mut queue.lines, written);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
