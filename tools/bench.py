@@ -40,7 +40,7 @@ UNWATCHED, WATCHED, WATCHED_AND_LOGS, WATCHED_BADLY = (
     "book, unwatched", "book, watched", "book, watched, logs pushed", "book, bad watchers")
 # What those who watch are.
 WATCHERS = {UNWATCHED: None, WATCHED: {}, WATCHED_AND_LOGS: {"takes_logs": True}, WATCHED_BADLY: {"is_bad": True}}
-WATCHED_ROUNDS = 3
+WATCHED_ROUNDS = 5
 PROJECTED_A_SECOND_AT_LEAST = 1_000
 # Of the top rate: what a service may be asked to bear for long.
 STEADY = 0.7
