@@ -86,25 +86,6 @@ impl Consumer {
         &self.metrics
     }
 
-    /// Does work for events, the oldest of which was said then; while it takes long, their age is told.
-    async fn growing_older<T>(
-        &self,
-        oldest: Option<DateTime<Utc>>,
-        work: impl Future<Output = T>,
-    ) -> T {
-        let mut work = pin!(work);
-        loop {
-            match timeout(AGE_EVERY, &mut work).await {
-                Ok(done) => return done,
-                Err(_) => {
-                    if let Some(oldest) = oldest {
-                        self.metrics.in_hand(self.clock.now() - oldest);
-                    }
-                }
-            }
-        }
-    }
-
     /// Takes deliveries; when this returns, each is either handled or among the dead letters: its
     /// verdict says which, in order.
     ///
@@ -142,7 +123,9 @@ impl Consumer {
             }
             is_new
         });
-        if !read.is_empty() {
+        if let Some(oldest) = oldest
+            && !read.is_empty()
+        {
             let (indexes, batch): (Vec<usize>, Vec<Heard>) = read.into_iter().unzip();
             let ids: Vec<Uuid> = batch.iter().map(|heard| heard.event.id).collect();
             let traced = self.traced(&batch);
@@ -167,9 +150,20 @@ impl Consumer {
             }
             self.state.mark_processed(self.name(), &done).await;
         }
-        self.metrics.in_hand(TimeDelta::zero());
+        self.metrics.nothing_in_hand();
         self.metrics.batch(begun.elapsed());
         Ok(verdicts)
+    }
+
+    /// Does work for events, the oldest of which was said then; while it takes long, their age is told.
+    async fn growing_older<T>(&self, oldest: DateTime<Utc>, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            match timeout(AGE_EVERY, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.metrics.in_hand(self.clock.now() - oldest),
+            }
+        }
     }
 
     fn traced(&self, batch: &[Heard]) -> Option<Traced> {

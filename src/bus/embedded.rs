@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
@@ -93,7 +92,7 @@ impl EmbeddedSubscription {
                 self.consumer.metrics().lag(0);
             }
             // Another process may have handled what failed here.
-            self.consumer.metrics().in_hand(TimeDelta::zero());
+            self.consumer.metrics().nothing_in_hand();
             return Ok(0);
         };
         let count = entries.len();

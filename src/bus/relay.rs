@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,8 @@ use crate::telemetry::spans;
 
 /// How soon to look again for what an open transaction holds back.
 const HELD_BACK: Duration = Duration::from_millis(5);
+/// Writers hold each other's events back all the time, for milliseconds: only this is told of.
+const HELD_BACK_LONG: TimeDelta = TimeDelta::seconds(1);
 /// Events in the outbox that are counted at the most.
 const DEPTH_MAX: u32 = 100_000;
 
@@ -105,13 +108,13 @@ impl Relay {
             Next::WhenWoken
         };
         let Some(last) = batch.last().map(|entry| entry.position) else {
-            match found.held_back {
-                Some(since) => {
+            match found.held_back.map(|since| self.clock.now() - since) {
+                Some(age) if age >= HELD_BACK_LONG => {
                     let end = event_log::end(self.store.reads()).await?;
                     self.metrics.unpublished(end.since(published));
-                    self.metrics.oldest(self.clock.now() - since);
+                    self.metrics.oldest(age);
                 }
-                None => self.metrics.unpublished(0),
+                _ => self.metrics.unpublished(0),
             }
             return Ok(Step { taken: 0, next });
         };

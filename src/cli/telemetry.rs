@@ -9,11 +9,8 @@ use crate::app::Role;
 use crate::clock::{Clock, Ids};
 use crate::config::{BusKind, Config, LogFormat, TraceExporter};
 use crate::telemetry::logs::{LokiSending, LokiSettings};
-use crate::telemetry::spans::{self, Exporting, Protocol, Settings, SpansError};
+use crate::telemetry::spans::{self, Endpoint, Exporting, Settings, SpansError};
 use crate::telemetry::{self, LogGuard, LogSettings, TelemetryError};
-
-/// Where collectors listen for OTLP over HTTP.
-const OTLP_ENDPOINT: &str = "http://127.0.0.1:4318";
 
 /// How long the end of the process waits for the last spans and lines to be sent.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -55,7 +52,7 @@ impl Teller {
             },
             level: &log.level,
             loki: log.loki_url.as_ref().map(|url| LokiSettings {
-                url: url.expose().to_owned(),
+                url: url.clone(),
                 namespace: log.loki_namespace.clone(),
                 role: self.role.to_owned(),
                 instance: self.instance.to_string(),
@@ -66,23 +63,13 @@ impl Teller {
     /// Records spans from now on; none where the configuration says so.
     pub(super) fn start_spans(self, config: &Config) -> Result<Option<Exporting>, SpansError> {
         let traces = &config.traces;
-        let (protocol, endpoint, shown_endpoint) = match traces.exporter {
+        let endpoint = match traces.exporter {
             TraceExporter::None => return Ok(None),
-            TraceExporter::Otlp => {
-                let url = traces.otlp_endpoint.as_ref();
-                let shown = url.map_or_else(|| OTLP_ENDPOINT.to_owned(), ToString::to_string);
-                let url = url.map_or(OTLP_ENDPOINT, |url| url.expose());
-                (Protocol::Otlp, url.to_owned(), shown)
-            }
-            TraceExporter::Jaeger => {
-                let agent = &traces.jaeger_agent;
-                (Protocol::Jaeger, agent.clone(), agent.clone())
-            }
+            TraceExporter::Otlp => Endpoint::Otlp(traces.otlp_endpoint.clone()),
+            TraceExporter::Jaeger => Endpoint::Jaeger(traces.jaeger_agent.clone()),
         };
         let settings = Settings {
-            protocol,
             endpoint,
-            shown_endpoint,
             sample_percent: traces.sample_percent,
             slow: traces.slow,
             messaging_system: match config.bus.kind {

@@ -145,7 +145,8 @@ pub async fn surround<B: MessageBody + 'static>(
         begun,
         context,
         span: span.clone(),
-        is_written: false,
+        status: None,
+        problem: None,
     };
     let work = spans::within(line.context.trace, next.call(request).instrument(span));
     let failed = match tokio::time::timeout(limit, work).await {
@@ -164,11 +165,11 @@ pub async fn surround<B: MessageBody + 'static>(
 }
 
 /// What every answer gets on its way out: the form of a problem, the headers, the line in the log.
-fn finish(response: HttpResponse, extra: Option<AnswerHeaders>, line: Line) -> HttpResponse {
+fn finish(response: HttpResponse, extra: Option<AnswerHeaders>, mut line: Line) -> HttpResponse {
     let (response, problem) = readable(response, &line.context);
-    let response = with_headers(response, &line.context, extra);
-    line.finish(response.status().as_u16(), problem.as_ref());
-    response
+    line.status = Some(response.status().as_u16());
+    line.problem = problem;
+    with_headers(response, &line.context, extra)
 }
 
 /// The route of a request that came to none.
@@ -219,33 +220,32 @@ pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 /// What is told of a request whose client did not wait for the answer: nginx' word for it.
 const CLIENT_WENT_AWAY: u16 = 499;
 
-/// The one line of a request, its metrics and its span. Dropped unfinished, as when the client goes
-/// away, it tells of that.
+/// The one line of a request, its metrics and its span: written when it is dropped, with the answer or
+/// without one, as when the client goes away.
 struct Line {
     method: &'static str,
     route: String,
     begun: Instant,
     context: RequestContext,
     span: tracing::Span,
-    is_written: bool,
+    /// Of the answer, once there is one.
+    status: Option<u16>,
+    problem: Option<Problem>,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.is_written {
-            let defect = std::thread::panicking();
-            self.write(if defect { 500 } else { CLIENT_WENT_AWAY }, None);
-        }
+        let gone = if std::thread::panicking() {
+            500
+        } else {
+            CLIENT_WENT_AWAY
+        };
+        self.write(self.status.unwrap_or(gone));
     }
 }
 
 impl Line {
-    fn finish(mut self, status: u16, problem: Option<&Problem>) {
-        self.is_written = true;
-        self.write(status, problem);
-    }
-
-    fn write(&self, status: u16, problem: Option<&Problem>) {
+    fn write(&self, status: u16) {
         let Self {
             method,
             route,
@@ -264,7 +264,7 @@ impl Line {
             "method" => *method, "route" => route.clone()
         )
         .record(took);
-        let cause = problem.and_then(Problem::cause);
+        let cause = self.problem.as_ref().and_then(Problem::cause);
         self.tell_span(status, cause);
         // A number in JSON has 64 bits.
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -21,6 +21,7 @@ use opentelemetry_sdk::trace::{
 
 use super::trace::TraceContext;
 use crate::clock::{Clock, Ids};
+use crate::config::ConnectionUrl;
 use export::Queue;
 pub use export::{Exporting, SpansError};
 pub use opentelemetry::trace::SpanKind;
@@ -42,24 +43,33 @@ struct Recorder {
     scope: InstrumentationScope,
 }
 
-/// Where spans go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// OpenTelemetry's, over HTTP.
-    Otlp,
-    /// Jaeger's own, compact Thrift over UDP.
-    Jaeger,
+/// The collector on this machine, by OpenTelemetry's convention.
+const OTLP_URL: &str = "http://127.0.0.1:4318";
+
+/// Where spans go, and how. It is shown without a password.
+#[derive(Debug, Clone)]
+pub enum Endpoint {
+    /// OpenTelemetry's protocol over HTTP, to a collector; none: to port 4318 of this machine.
+    Otlp(Option<ConnectionUrl>),
+    /// Jaeger's own, compact Thrift over UDP, to an agent, `HOST:PORT`.
+    Jaeger(String),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Otlp(Some(url)) => url.fmt(f),
+            Self::Otlp(None) => f.write_str(OTLP_URL),
+            Self::Jaeger(agent) => f.write_str(agent),
+        }
+    }
 }
 
 /// What is recorded, and where it goes.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// How they are sent.
-    pub protocol: Protocol,
-    /// A URL (OTLP), which may hold a password, or `HOST:PORT` (Jaeger).
-    pub endpoint: String,
-    /// The same to be shown: without a password.
-    pub shown_endpoint: String,
+    /// Where spans go.
+    pub endpoint: Endpoint,
     /// Of the traces that begin here, how many in a hundred are recorded.
     pub sample_percent: u8,
     /// What takes as long is told although its trace is not recorded.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use chrono::TimeDelta;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -219,7 +218,7 @@ impl KafkaSubscription {
     ) -> anyhow::Result<()> {
         if batch.is_empty() {
             // All of it was taken away, and is somebody else's now.
-            self.consumer.metrics().in_hand(TimeDelta::zero());
+            self.consumer.metrics().nothing_in_hand();
             return Ok(());
         }
         let deliveries = batch.iter().map(Held::delivery).collect();

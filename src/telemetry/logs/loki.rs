@@ -30,6 +30,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::config::ConnectionUrl;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::metrics::names;
 
@@ -48,7 +49,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct LokiSettings {
     /// `loki/api/v1/push` is below it. May hold a user and a password.
-    pub url: String,
+    pub url: ConnectionUrl,
     /// The label `namespace`.
     pub namespace: String,
     /// The label `role`.
@@ -305,7 +306,7 @@ type LokiParts = (
 fn parts(settings: &LokiSettings) -> Result<LokiParts, TelemetryError> {
     let bad = |error: &dyn fmt::Display| TelemetryError::Loki(error.to_string());
     // Without a slash at its end the last part of a path counts for a file, and is replaced.
-    let url = format!("{}/", settings.url.trim_end_matches('/'));
+    let url = format!("{}/", settings.url.expose().trim_end_matches('/'));
     let url = Url::parse(&url).map_err(|error| bad(&error))?;
     tracing_loki::builder()
         .label("service", "wealth-companion")

@@ -95,9 +95,14 @@ impl ConsumerMetrics {
         }
     }
 
-    /// The oldest event in hand has this age; none is, when it is zero.
+    /// The oldest event in hand has this age.
     pub fn in_hand(&self, age: TimeDelta) {
         self.in_hand.set(seconds(age));
+    }
+
+    /// No event is in hand.
+    pub fn nothing_in_hand(&self) {
+        self.in_hand.set(0);
     }
 
     /// An event of a type of the catalogue was handled, so long after it was said. Looked up each time,

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::jaeger::JaegerExporter;
-use super::{Protocol, Settings};
+use super::{Endpoint, OTLP_URL, Settings};
 use crate::telemetry::metrics::names;
 
 /// Spans that wait at the most.
@@ -92,7 +92,7 @@ pub(super) fn start(settings: &Settings) -> Result<(Queue, Exporting), SpansErro
         exporter,
         waiting,
         away: Arc::clone(&away),
-        endpoint: settings.shown_endpoint.clone(),
+        endpoint: settings.endpoint.to_string(),
     };
     let task = tokio::spawn(sender.run(stop.clone()));
     Ok((Queue { spans, away }, Exporting { stop, task }))
@@ -178,9 +178,10 @@ enum Exporter {
 impl Exporter {
     fn of(settings: &Settings) -> Result<Self, SpansError> {
         let unusable = |error: &dyn std::fmt::Display| SpansError::Endpoint(error.to_string());
-        match settings.protocol {
-            Protocol::Otlp => {
-                let url = format!("{}/v1/traces", settings.endpoint.trim_end_matches('/'));
+        match &settings.endpoint {
+            Endpoint::Otlp(url) => {
+                let url = url.as_ref().map_or(OTLP_URL, |url| url.expose());
+                let url = format!("{}/v1/traces", url.trim_end_matches('/'));
                 let mut exporter = opentelemetry_otlp::SpanExporter::builder()
                     .with_http()
                     .with_http_client(Client::new()?)
@@ -191,7 +192,7 @@ impl Exporter {
                 exporter.set_resource(&resource(settings));
                 Ok(Self::Otlp(Box::new(exporter)))
             }
-            Protocol::Jaeger => JaegerExporter::new(settings)
+            Endpoint::Jaeger(agent) => JaegerExporter::new(agent, settings)
                 .map(|exporter| Self::Jaeger(Box::new(exporter)))
                 .map_err(|error| unusable(&error)),
         }

@@ -27,14 +27,17 @@ pub(super) struct JaegerExporter {
 }
 
 impl JaegerExporter {
-    /// To the agent at the endpoint, whose name must be known; it need not be there.
-    pub(super) fn new(settings: &Settings) -> Result<Self, opentelemetry_old::trace::TraceError> {
+    /// To this agent, whose name must be known; it need not be there.
+    pub(super) fn new(
+        agent: &str,
+        settings: &Settings,
+    ) -> Result<Self, opentelemetry_old::trace::TraceError> {
         let attributes = settings
             .attributes()
             .map(|(key, value)| opentelemetry_old::KeyValue::new(key, value));
         let resource = Resource::new(attributes);
         let exporter = opentelemetry_jaeger::new_agent_pipeline()
-            .with_endpoint(settings.endpoint.clone())
+            .with_endpoint(agent)
             .with_service_name(settings.service.clone())
             .with_trace_config(Config::default().with_resource(resource.clone()))
             .with_instrumentation_library_tags(false)
