@@ -19,6 +19,7 @@ Exit code: 0 all of it holds, 1 something does not, 2 it could not be tried.
 """
 
 import argparse
+import contextlib
 import pathlib
 import secrets
 import subprocess
@@ -140,13 +141,13 @@ class Proof:
     def wait_for(self, name, expected, begun):
         """Until these have fired because of a fault. It is the fault of what it was made for, whatever else fires."""
         alerts = self.world.alerts
-        try:
+        with contextlib.suppress(Failed):
             wait_for(name, lambda: expected <= alerts.since(begun), ALERT_SECS_MAX)
-        except Failed:
-            self.wrong.append(f"{name}: {', '.join(sorted(expected - alerts.since(begun)))} did not fire")
-        for alert in sorted(expected & alerts.since(begun)):
-            self.fault_of.setdefault(alert, name)
-        if others := alerts.since(begun) - expected:
+        arrived = alerts.since(begun)
+        if missing := expected - arrived:
+            self.wrong.append(f"{name}: {', '.join(sorted(missing))} did not fire")
+        self.fault_of.update(dict.fromkeys(expected & arrived, name))
+        if others := arrived - expected:
             say(f"{name}: so fired {', '.join(sorted(others))}")
 
     def without_sidecars(self):

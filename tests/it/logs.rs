@@ -125,8 +125,8 @@ async fn many_requests_with(loki_url: &str) -> (usize, Duration) {
         }
     });
     futures_util::future::join_all(asking).await;
-    let metrics = process.internal_text("/metrics").await;
-    let dropped = metric(&metrics, "wealth_log_lines_dropped_total{output=\"loki\"}");
+    let dropped = "wealth_log_lines_dropped_total{output=\"loki\"}";
+    let dropped: u64 = process.metric(dropped).await;
     assert!(dropped > 0, "so many lines fit nowhere");
     let grown = resident(&process).await.saturating_sub(memory);
     assert!(grown < 40 << 20, "memory has grown by {grown}");
@@ -150,14 +150,7 @@ async fn many_requests_with(loki_url: &str) -> (usize, Duration) {
 const AWAY: &str = "logs: Loki does not take them; what it misses is on standard output alone";
 
 async fn resident(process: &Process) -> u64 {
-    let metrics = process.internal_text("/metrics").await;
-    metric(&metrics, "process_resident_memory_bytes")
-}
-
-fn metric(text: &str, series: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(series));
-    let value = line.expect(series).trim();
-    value.parse().expect(value)
+    process.metric("process_resident_memory_bytes").await
 }
 
 #[tokio::test]

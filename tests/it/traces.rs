@@ -11,8 +11,7 @@ use tempfile::TempDir;
 use wealth_companion::clock::Clock;
 
 use crate::support::collector::{Collector, Told};
-use crate::support::kafka::until;
-use crate::support::{Person, Process};
+use crate::support::{Person, Process, until};
 
 /// A client's own trace and span, which it records, or does not.
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -166,13 +165,9 @@ async fn without_a_collector_only_spans_are_lost() {
     ];
     let process = with(&folder, &set).await;
     let ada = Spender::on(&process).await;
-    let not_taken = async || {
-        let metrics = process.internal_text("/metrics").await;
-        let series = "wealth_spans_dropped_total{reason=\"not_taken\"} ";
-        let value = metrics.lines().find_map(|line| line.strip_prefix(series));
-        value.map_or(0, |value| value.parse().expect("a count"))
-    };
-    let mut lost: u64 = 0;
+    let series = "wealth_spans_dropped_total{reason=\"not_taken\"}";
+    let not_taken = async || process.metric::<u64>(series).await;
+    let mut lost = 0;
     for attempt in ["the first", "another"] {
         until(attempt, async || {
             ada.spend("01").await;
@@ -246,20 +241,16 @@ async fn jaeger_gets_them_in_its_own_form() {
 
 #[tokio::test]
 async fn what_is_slow_or_failed_is_told_though_its_trace_is_not_recorded() {
-    let not_sampled = |endpoint: &str, slow_ms: &str, request_timeout_ms: &str| {
-        [
-            ("traces.exporter", "otlp".to_owned()),
-            ("traces.otlp_endpoint", endpoint.to_owned()),
-            ("traces.sample_percent", "0".to_owned()),
-            ("traces.slow_ms", slow_ms.to_owned()),
-            ("http.request_timeout_ms", request_timeout_ms.to_owned()),
-        ]
-    };
     // What takes a millisecond is slow, or fails: a password does.
     for (slow_ms, request_timeout_ms, status) in [("1", "15000", 201), ("600000", "1", 503)] {
         let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
-        let set = not_sampled(&collector.url, slow_ms, request_timeout_ms);
-        let set: Vec<(&str, &str)> = set.iter().map(|(key, value)| (*key, &**value)).collect();
+        let set = [
+            ("traces.exporter", "otlp"),
+            ("traces.otlp_endpoint", &*collector.url),
+            ("traces.sample_percent", "0"),
+            ("traces.slow_ms", slow_ms),
+            ("http.request_timeout_ms", request_timeout_ms),
+        ];
         let process = with(&folder, &set).await;
         let body = json!({"email": "ada@example.com", "password": "correct horse battery"});
         let url = format!("{}/v1/auth/register", process.url);

@@ -6,9 +6,10 @@ use sea_orm::ConnectionTrait;
 use wealth_companion::app::Role;
 use wealth_companion::telemetry::metrics;
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
 use crate::support::stack;
+use crate::support::until;
 
 /// Lets nobody into a database, and puts out those who are in; or lets them in again.
 async fn allow(database: &str, allowed: bool) {

@@ -10,9 +10,8 @@ use wealth_companion::events::EventType;
 use wealth_companion::operator::lag;
 use wealth_companion::store::Store;
 
-use crate::support::kafka::{self, until};
 use crate::support::recount::recount_of;
-use crate::support::{Cluster, Stack, World, config_with, stack};
+use crate::support::{Cluster, Stack, World, config_with, kafka, stack, until};
 
 /// The settings of a role without a sidecar, on the topics, groups and database of a cluster.
 fn settings(cluster: &Cluster) -> Vec<(&'static str, String)> {

@@ -5,8 +5,9 @@ use wealth_companion::app::Role;
 use wealth_companion::events::EventType;
 use wealth_companion::store::audit::Audit;
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
+use crate::support::until;
 use wealth_companion::clock::Clock;
 
 #[tokio::test]

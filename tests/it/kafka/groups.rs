@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use wealth_companion::app::Role;
 use wealth_companion::clock::Clock;
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
-use crate::support::{Chain, Process};
+use crate::support::{Chain, Process, until};
 
 const SIGABRT: i32 = 6;
 

@@ -9,8 +9,9 @@ use wealth_companion::app::Role;
 use wealth_companion::events::EventType;
 use wealth_companion::store::event_log::LogEntry;
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
+use crate::support::until;
 
 /// A topic that takes records of two megabytes.
 async fn widen(kafka: &Kafka, topic: &str) {

@@ -15,8 +15,7 @@ use wealth_companion::config::Config;
 use wealth_companion::store::entities::dead_letters;
 use wealth_companion::store::event_log::{LogEntry, LogPosition};
 
-use crate::support::Chain;
-use crate::support::kafka::until;
+use crate::support::{Chain, until};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 

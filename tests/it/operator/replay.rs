@@ -13,9 +13,9 @@ use wealth_companion::operator::moment::Moment;
 use wealth_companion::operator::replay::{Replay, Replayed, Replayer};
 use wealth_companion::store::audit::{Audit, Report};
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
-use crate::support::{Chain, stack};
+use crate::support::{Chain, stack, until};
 
 async fn audit(chain: &Chain) -> Report {
     let audit = Audit::new(&chain.store);

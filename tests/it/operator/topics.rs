@@ -10,7 +10,8 @@ use wealth_companion::events::EventType;
 
 use wealth_companion::kafka::topics::Topics;
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
+use crate::support::until;
 
 fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
     let mut settings = ClientConfig::new();

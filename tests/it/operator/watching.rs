@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 use wealth_companion::app::Role;
 use wealth_companion::events::EventType;
 
-use crate::support::kafka::{Kafka, until};
+use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
+use crate::support::until;
 
 #[tokio::test]
 async fn lag_is_what_the_groups_have_still_to_read() {

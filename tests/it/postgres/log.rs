@@ -18,9 +18,8 @@ use wealth_companion::store::event_log::{self, LogEntry, LogPosition};
 use wealth_companion::store::{Store, StoreError, erasure, outbox, transactions};
 
 use crate::support::chain::{Household, day, expense};
-use crate::support::kafka::until;
 use crate::support::recount::number;
-use crate::support::{Chain, Process, Stack, stack};
+use crate::support::{Chain, Process, Stack, stack, until};
 
 /// Books in a transaction that stays open until it is told to end.
 fn book_slowly(
@@ -114,15 +113,10 @@ async fn what_waits_for_somebody_elses_transaction_counts_as_unpublished() {
     )
     .await;
 
-    let told = async |name: &str| {
-        let metrics = process.internal_text("/metrics").await;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
-        let value = value.expect("a gauge").trim().parse::<f64>();
-        value.expect("a number") > 0.0
-    };
+    let told = async |gauge: &str| process.metric::<f64>(gauge).await > 0.0;
     let (count, age) = (
-        "wealth_relay_unpublished_events ",
-        "wealth_relay_oldest_unpublished_seconds ",
+        "wealth_relay_unpublished_events",
+        "wealth_relay_oldest_unpublished_seconds",
     );
     until("it is told", async || told(count).await && told(age).await).await;
     let undone = somebody.execute_unprepared("ROLLBACK").await;

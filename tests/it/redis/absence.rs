@@ -37,19 +37,6 @@ async fn until(process: &Process, message: &str, count: usize) -> Vec<Value> {
 const AWAY: &str = "redis is away: this process goes on without it";
 const BACK: &str = "redis is back";
 
-/// The value of a metric without labels.
-async fn metric(process: &Process, name: &str) -> u64 {
-    let shown = process.internal_text("/metrics").await;
-    let value = |line: &str| {
-        line.strip_prefix(name)?
-            .strip_prefix(' ')
-            .map(str::to_owned)
-    };
-    let value = shown.lines().find_map(value);
-    let value = value.unwrap_or_else(|| panic!("no {name}"));
-    value.parse().expect("a number")
-}
-
 /// Of so many requests that are left; two may come back in the meantime.
 async fn uses_five(person: &Person, before: u32) {
     for used in 1..=5 {
@@ -86,13 +73,13 @@ async fn it_is_killed_and_comes_back() {
     let said = until(&process, AWAY, 1).await;
     assert_eq!(said[0]["level"], "WARN");
     assert!(!said[0].to_string().contains("s3cr3t"), "{said:?}");
-    assert_eq!(metric(&process, "wealth_redis_away").await, 1);
-    assert!(metric(&process, "wealth_redis_failures_total").await >= 1);
+    assert_eq!(process.metric::<u64>("wealth_redis_away").await, 1);
+    assert!(process.metric::<u64>("wealth_redis_failures_total").await >= 1);
 
     redis.begin().await;
     let said = until(&process, BACK, 1).await;
     assert_eq!(said[0]["level"], "INFO");
-    assert_eq!(metric(&process, "wealth_redis_away").await, 0);
+    assert_eq!(process.metric::<u64>("wealth_redis_away").await, 0);
     books(&ada, "Since it is back").await;
     assert_eq!(redis.keys("limit:").await.len(), 2);
     let handled = async {

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use wealth_companion::app::{App, Role};
 use wealth_companion::bus::Publisher;
 use wealth_companion::bus::kafka::KafkaPublisher;
@@ -361,17 +360,5 @@ impl Running {
         let url = format!("{}/v1/auth/register", self.url);
         let session = Answer::to(http.post(url).json(&body)).await.expect(201);
         Person::signed_in(&self.url, &http, &session.body)
-    }
-}
-
-/// Waits until it is so.
-pub(crate) async fn until<F>(what: &str, mut is_so: impl FnMut() -> F)
-where
-    F: Future<Output = bool>,
-{
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -52,6 +52,9 @@ pub(crate) use stack::Stack;
 pub(crate) use topics::Topics;
 pub(crate) use world::World;
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use wealth_companion::config::{Config, LoadArgs};
 
 /// Settings for a test: its own folder, free ports, cheap hashes, no limits; `set` comes on top.
@@ -93,4 +96,19 @@ fn settings(data_dir: &std::path::Path) -> Vec<(&'static str, String)> {
         settings.push(("auth.jwt_secret_key", stack::SIGNING_KEY.to_owned()));
     }
     settings
+}
+
+/// How long a test waits for something.
+const UNTIL_AT_MOST: Duration = Duration::from_secs(40);
+
+/// Waits until it is so.
+pub(crate) async fn until<F>(what: &str, mut is_so: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < UNTIL_AT_MOST, "not in time: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }

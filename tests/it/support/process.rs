@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -135,6 +136,14 @@ impl Process {
         let url = format!("{}{path}", self.internal_url);
         let answer = self.http.get(url).send().await.expect("an answer");
         answer.text().await.expect("a text")
+    }
+
+    /// The value of a series, written as it is shown: its name and its labels.
+    pub(crate) async fn metric<T: FromStr>(&self, series: &str) -> T {
+        let text = self.internal_text("/metrics").await;
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        let found = text.lines().find_map(value);
+        found.unwrap_or_else(|| panic!("no {series} in {text}"))
     }
 
     /// What it has logged under this message.
