@@ -15,9 +15,12 @@ docs/performance.md explains the table. Machines are noisy: look at the ratios. 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
+import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -36,11 +39,12 @@ SIGN_INS_AT_ONCE = 8
 READS_PER_SECOND = 200
 BOOK_STEADY, RAW_STEADY = "book, 70 % of it", "baseline, 70 % of it"
 LIST_ALONE, LIST_BESIDE = "wallets", "wallets, beside sign-ins"
-UNWATCHED, WATCHED, WATCHED_AND_LOGS, WATCHED_BADLY = (
-    "book, unwatched", "book, watched", "book, watched, logs pushed", "book, bad watchers")
+UNWATCHED, UNWATCHED_AGAIN, WATCHED, WATCHED_AND_LOGS, WATCHED_BADLY = (
+    "book, unwatched", "book, unwatched again", "book, watched", "book, watched, logs pushed", "book, bad watchers")
 # What those who watch are.
-WATCHERS = {UNWATCHED: None, WATCHED: {}, WATCHED_AND_LOGS: {"takes_logs": True}, WATCHED_BADLY: {"is_bad": True}}
-WATCHED_ROUNDS = 5
+WATCHERS = {UNWATCHED: None, UNWATCHED_AGAIN: None, WATCHED: {}, WATCHED_AND_LOGS: {"takes_logs": True},
+            WATCHED_BADLY: {"is_bad": True}}
+WATCHED_TURNS = 20
 PROJECTED_A_SECOND_AT_LEAST = 1_000
 # Of the top rate: what a service may be asked to bear for long.
 STEADY = 0.7
@@ -122,16 +126,18 @@ def show(rows):
 def measure(args, name, bookings):
     with tempfile.TemporaryDirectory(dir=args.binary.parent) as folder:
         folder = pathlib.Path(folder)
-        if name == "postgres":
-            # The server of the stack runs as somebody else, and reads nothing here.
-            database = Postgres(args.binary, folder / "data", describe_stack()["postgres"]["url"])
-        else:
-            database = Sqlite(args.binary, folder / "data")
-        try:
+        with contextlib.closing(open_database(args, name, folder / "data")) as database:
             rows = on_database(args, database, bookings)
-        finally:
-            database.close()
+        if bookings == min(args.bookings):
+            rows += watched(args, name, folder)
     return [{"database": name, "bookings": bookings, **row} for row in rows]
+
+
+def open_database(args, name, folder):
+    if name == "postgres":
+        # The server of the stack runs as somebody else, and reads nothing here.
+        return Postgres(args.binary, folder, describe_stack()["postgres"]["url"])
+    return Sqlite(args.binary, folder)
 
 
 def on_database(args, database, bookings):
@@ -173,7 +179,6 @@ def on_database(args, database, bookings):
     if bookings == min(args.bookings):
         rows += idle(database)
         rows += beside_sign_ins(args, database)
-        rows += watched(args, database, people, requests)
         settle(database)
         for count in args.streams:
             # All roles: an alert is made by the others.
@@ -209,27 +214,40 @@ def beside_sign_ins(args, database):
     return [{"work": LIST_ALONE, **alone}, {"work": LIST_BESIDE, **beside}]
 
 
-def watched(args, database, people, requests):
-    """Bookings at the top rate while nobody watches, and while somebody is told everything: in turns, the middle of each."""
-    seen = {work: [] for work in WATCHERS}
-    for _ in range(WATCHED_ROUNDS):
-        for work, kind in WATCHERS.items():
-            watchers = None if kind is None else Watchers(**kind)
-            with Server(database, settings=watchers and watchers.settings) as server:
-                for somebody in people:
-                    somebody.address = server.address
-                reader = watchers and watchers.read(server)
-                seen[work].append(load(args, server, requests, CONNECTIONS))
-                if watchers:
-                    watchers.stopped.set()
-                    reader.join()
-            if watchers:
-                watchers.close()
-    created = {work: sum(row["created"] for row in rows) for work, rows in seen.items()}
-    middle = {work: sorted(rows, key=lambda row: row["per_second"])[len(rows) // 2] for work, rows in seen.items()}
-    alone = middle[UNWATCHED]["per_second"]
-    return [{"work": work, **row, "created": created[work], "watched_ratio": row["per_second"] / alone}
-            for work, row in middle.items()]
+def watched(args, name, folder):
+    """Bookings at the top rate while nobody watches, and while somebody is told everything. All are up at once, each with
+    a database of its own, and have their turns of a second in random order: what the machine does beside hits all alike.
+    Two that nobody watches tell what of a difference is chance."""
+    with contextlib.ExitStack() as stack:
+        watched_by = {work: None if kind is None else stack.enter_context(contextlib.closing(Watchers(**kind)))
+                      for work, kind in WATCHERS.items()}
+        databases = {work: stack.enter_context(contextlib.closing(open_database(args, name, folder / str(number))))
+                     for number, work in enumerate(WATCHERS)}
+        servers = {work: stack.enter_context(Server(databases[work], settings=watchers and watchers.settings))
+                   for work, watchers in watched_by.items()}
+        requests = {}
+        for work, server in servers.items():
+            people = [Person(server.address) for _ in range(PEOPLE)]
+            requests[work] = [people[number % PEOPLE].booking(number) for number in range(6_400)]
+        seen = {work: [] for work in WATCHERS}
+        for turn in range(WATCHED_TURNS + 1):
+            for work in random.sample(list(WATCHERS), len(WATCHERS)):
+                watchers = watched_by[work]
+                with watchers.reading(servers[work]) if watchers else contextlib.nullcontext():
+                    row = load(args, servers[work], requests[work], CONNECTIONS, seconds=1)
+                # The first is for what comes once: connections, plans, caches.
+                if turn:
+                    seen[work].append(row)
+    return [{"work": work, **middle(rows), "watched_ratio": total(rows) / total(seen[UNWATCHED])} for work, rows in seen.items()]
+
+
+def middle(rows):
+    return {key: statistics.median(row[key] for row in rows) for key in ("per_second", "p50_ms", "p95_ms", "p99_ms",
+                                                                         "memory_mib", "cpu_secs")}
+
+
+def total(rows):
+    return sum(row["per_second"] for row in rows)
 
 
 def load(args, server, requests, connections, rate=None, seconds=None):

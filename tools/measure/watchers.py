@@ -2,11 +2,12 @@
 somebody who reads the metrics once a second. Or bad ones: no collector, a log store that hangs, a reader without
 patience."""
 
+import contextlib
 import http.server
 import threading
 import urllib.request
 
-READ_EVERY_SECS = 1
+READ_EVERY_SECS = 0.7
 READ_OFTEN_SECS = 0.1
 # Nobody listens there.
 NOWHERE = "http://127.0.0.1:9"
@@ -52,16 +53,23 @@ class Watchers:
 
         return Taking
 
-    def read(self, server):
-        """Reads the metrics of this server until the watchers close."""
-        def reading():
-            while not self.stopped.wait(READ_OFTEN_SECS if self.is_bad else READ_EVERY_SECS):
+    @contextlib.contextmanager
+    def reading(self, server):
+        """Reads the metrics of this server meanwhile."""
+        through = threading.Event()
+
+        def read():
+            while not through.wait(READ_OFTEN_SECS if self.is_bad else READ_EVERY_SECS):
                 with urllib.request.urlopen(f"http://{server.internal}/metrics") as answer:
                     answer.read()
 
-        reader = threading.Thread(target=reading, daemon=True)
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        return reader
+        try:
+            yield
+        finally:
+            through.set()
+            reader.join()
 
     def close(self):
         self.stopped.set()
