@@ -105,6 +105,9 @@ enum Command {
         /// Pause between two steps of the story, in milliseconds
         #[arg(long, default_value_t = 0)]
         pace_ms: u64,
+        /// Delete the household and its books at the end: for a server that others use
+        #[arg(long)]
+        forget: bool,
     },
     /// Recount every balance and read model from the bookings and compare
     ///
@@ -198,7 +201,11 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             None => serve(&self.settings, &roles(&self.roles)),
-            Some(Command::Demo { url, pace_ms }) => play_demo(url, pace_ms),
+            Some(Command::Demo {
+                url,
+                pace_ms,
+                forget,
+            }) => play_demo(url, pace_ms, forget),
             Some(Command::Verify { repair }) => verify(&self.settings.with_database()?, repair),
             Some(Command::Migrate { command }) => {
                 migrate::run(&command, &self.settings.with_database()?)
@@ -301,7 +308,7 @@ fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn play_demo(url: String, pace_ms: u64) -> anyhow::Result<ExitCode> {
+fn play_demo(url: String, pace_ms: u64, forget: bool) -> anyhow::Result<ExitCode> {
     let ids = Ids::system();
     let id = ids.v4().simple().to_string();
     let options = DemoOptions {
@@ -309,6 +316,7 @@ fn play_demo(url: String, pace_ms: u64) -> anyhow::Result<ExitCode> {
         pace: Duration::from_millis(pace_ms),
         today: Clock::system().now().date_naive(),
         tag: id[..8].to_owned(),
+        forget,
         password: ids.v4().to_string(),
     };
     on_runtime(demo::run(options))?;

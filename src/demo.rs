@@ -49,6 +49,8 @@ pub struct DemoOptions {
     pub today: NaiveDate,
     /// Makes the e-mail address unique, and is the seed of the year.
     pub tag: String,
+    /// Deletes the demo user at the end, however it ends.
+    pub forget: bool,
     /// The demo user's password, 12 to 128 characters; it is printed.
     pub password: String,
 }
@@ -60,7 +62,7 @@ pub struct DemoOptions {
 /// show what was booked, or standard output is closed.
 pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let teller = Arc::new(Teller::on_stdout());
-    let client = Client::new(&options.url, Arc::clone(&teller))?;
+    let mut client = Client::new(&options.url, Arc::clone(&teller))?;
     let mut chance = Chance::of(&options.tag);
     let plan = Plan::of(&mut chance, options.today).context("no year ends on this day")?;
     let demo = Demo {
@@ -69,7 +71,12 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
         plan,
         teller,
     };
-    demo.play(client, chance).await
+    let played = demo.play(&mut client, chance).await;
+    if demo.options.forget {
+        let forgotten = demo.forget(&client).await;
+        return played.and(forgotten);
+    }
+    played
 }
 
 struct Demo {
@@ -80,16 +87,25 @@ struct Demo {
 }
 
 impl Demo {
-    async fn play(&self, mut client: Client, mut chance: Chance) -> anyhow::Result<()> {
-        self.sign_up(&mut client).await?;
-        let books = self.open_books(&client, &mut chance).await?;
-        let mut alerts = AlertStream::open(&client).await?;
-        self.book_the_year(&client, &books).await?;
-        let position = self
-            .live_through_today(&client, &books, &mut alerts)
-            .await?;
-        self.look_back(&client, &position).await?;
-        self.how_to_go_on(&client, &books)
+    async fn play(&self, client: &mut Client, mut chance: Chance) -> anyhow::Result<()> {
+        self.sign_up(client).await?;
+        let books = self.open_books(client, &mut chance).await?;
+        let mut alerts = AlertStream::open(client).await?;
+        self.book_the_year(client, &books).await?;
+        let position = self.live_through_today(client, &books, &mut alerts).await?;
+        self.look_back(client, &position).await?;
+        if self.options.forget {
+            return Ok(());
+        }
+        self.how_to_go_on(client, &books)
+    }
+
+    async fn forget(&self, client: &Client) -> anyhow::Result<()> {
+        if client.is_signed_in() {
+            client.delete("/v1/me").await?;
+            self.teller.say("the household and its books are deleted")?;
+        }
+        Ok(())
     }
 
     async fn sign_up(&self, client: &mut Client) -> anyhow::Result<()> {

@@ -86,6 +86,18 @@ impl Client {
         self.token = Some(access_token);
     }
 
+    /// Whether it has a token.
+    pub(super) fn is_signed_in(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Deletes a resource.
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.http.delete(self.url(path)).timeout(ANSWER_MAX);
+        self.send("DELETE", path, request).await?;
+        Ok(())
+    }
+
     /// Gets a resource.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,

@@ -137,6 +137,7 @@ pub async fn surround<B: MessageBody + 'static>(
         correlation_id = %context.correlation_id,
         user_id = Empty,
     );
+    metrics::gauge!(names::HTTP_REQUESTS_IN_FLIGHT).increment(1.0);
     let line = Line {
         method: method_label(request.method().as_str()),
         route: request
@@ -220,7 +221,7 @@ pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 /// What is told of a request whose client did not wait for the answer: nginx' word for it.
 const CLIENT_WENT_AWAY: u16 = 499;
 
-/// The one line of a request, its metrics and its span: written when it is dropped, with the answer or
+/// The one line of a request, its metrics and its span; it is in flight until then. Written when it is dropped, with the answer or
 /// without one, as when the client goes away.
 struct Line {
     method: &'static str,
@@ -235,6 +236,7 @@ struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        metrics::gauge!(names::HTTP_REQUESTS_IN_FLIGHT).decrement(1.0);
         let gone = if std::thread::panicking() {
             500
         } else {

@@ -158,7 +158,8 @@ impl Planner {
 }
 
 /// What the catalogue wants, by these settings.
-fn wishes(config: &Config) -> Vec<Wish> {
+#[must_use]
+pub fn wishes(config: &Config) -> Vec<Wish> {
     let prefix = &config.bus.topic_prefix;
     let settings = settings(&config.kafka);
     let wish = |name: String, partitions: i32| topics::Wish {

@@ -7,11 +7,14 @@ use std::{env, fs};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use wealth_companion::config::Config;
 use wealth_companion::domain::category::CategoryKind;
 use wealth_companion::domain::money::{AmountText, Currency, Money};
 use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::events::{Event, EventData, EventType, schema};
+use wealth_companion::operator::topics;
 use wealth_companion::store::categories::{self, Category};
 use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::wallets::{self, Wallet};
@@ -40,6 +43,40 @@ fn schemas_are_up_to_date() {
             file.display()
         );
     }
+}
+
+/// The topics that Strimzi makes are those that `events topics apply` would; with `UPDATE_GENERATED` set they are
+/// written.
+#[test]
+fn topics_of_strimzi_are_up_to_date() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("strimzi/base/topics.yaml");
+    let folder = TempDir::new().expect("a folder");
+    let made = strimzi_topics(&crate::support::config(folder.path(), &[]));
+    if env::var_os("UPDATE_GENERATED").is_some() {
+        fs::write(&file, &made).expect("the topics are written");
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        kept == made,
+        "{} is out of date: run `make generated`",
+        file.display()
+    );
+}
+
+fn strimzi_topics(config: &Config) -> String {
+    let head = "# The topics of the catalogue (src/events/catalogue.rs), by config/default.toml: made by `make generated`.\n";
+    let topics = topics::wishes(config).into_iter().map(|wish| {
+        let settings = wish.settings.iter();
+        let settings: String = settings
+            .map(|(key, value)| format!("    {key}: {value}\n"))
+            .collect();
+        format!(
+            "---\napiVersion: kafka.strimzi.io/v1\nkind: KafkaTopic\nmetadata:\n  name: {}\n  labels: {{strimzi.io/cluster: \
+             kafka-cluster}}\nspec:\n  partitions: {}\n  replicas: {}\n  config:\n{settings}",
+            wish.name, wish.partitions, wish.replication
+        )
+    });
+    std::iter::once(head.to_owned()).chain(topics).collect()
 }
 
 #[test]

@@ -116,6 +116,8 @@ catalogue! {
         Kind::Counter, Count, ["method", "route", "status"], "HTTP requests answered";
     HTTP_REQUEST_DURATION_SECONDS = "wealth_http_request_duration_seconds",
         REQUEST_SECONDS, Seconds, ["method", "route"], "Time from a request's head to its answer's head";
+    HTTP_REQUESTS_IN_FLIGHT = "wealth_http_requests_in_flight",
+        Kind::Gauge, Count, [], "HTTP requests whose answer has not begun";
     STREAMS_OPEN = "wealth_streams_open",
         Kind::Gauge, Count, [], "Event streams open to clients";
     RATE_LIMITED_TOTAL = "wealth_rate_limited_total",

@@ -137,3 +137,23 @@ async fn a_role_alone_opens_only_what_it_needs() {
         "it signs nothing"
     );
 }
+
+#[test]
+fn a_demo_that_forgets_leaves_nobody_behind() {
+    let here = folder();
+    let server = Server::start(here.path(), &FREE_PORTS);
+    let url = format!("http://{}", server.address("api"));
+    let played = run(here.path(), &[], &["demo", "--forget", "--url", &url]);
+    let told = String::from_utf8_lossy(&played.stdout);
+    assert!(played.status.success(), "{told}");
+    assert!(
+        told.contains("the household and its books are deleted"),
+        "{told}"
+    );
+    assert!(!told.contains("password"), "{told}");
+    drop(server);
+    let verified = run(here.path(), &[], &["verify"]);
+    let told = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success(), "{told}");
+    assert!(told.contains("0 users"), "{told}");
+}
