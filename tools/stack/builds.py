@@ -21,8 +21,9 @@ from .machine import StackError, locked, remove, say
 
 HERE = pathlib.Path(__file__).parent
 KAFKA = HERE / "kafka"
-# Each has a folder here with its go.mod and go.sum.
-GoProgram = collections.namedtuple("GoProgram", "module package options flags takes")
+# Each has a folder with its go.mod and go.sum: the one of its name beside this file, if it names no other. What is
+# `static` needs no C library where it runs.
+GoProgram = collections.namedtuple("GoProgram", "module package options flags takes folder static", defaults=(None, False))
 PROGRAMS = {
     "daprd": GoProgram("github.com/dapr/dapr", "/cmd/daprd", ["-tags", "stablecomponents"],
                        ["-X", "github.com/dapr/dapr/pkg/buildinfo.version={version}"], "minutes"),
@@ -54,12 +55,16 @@ def go_wanted(name):
     return re.search(r"^go (\S+)$", go_file(name).read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 
+def go_folder(name):
+    return PROGRAMS[name].folder or HERE / name
+
+
 def go_file(name):
-    return HERE / name / "go.mod"
+    return go_folder(name) / "go.mod"
 
 
 def go_path(name):
-    folder = HERE / name
+    folder = go_folder(name)
     return cache() / name / key(go_version(name), folder / "go.mod", folder / "go.sum") / name
 
 
@@ -83,9 +88,10 @@ def build_go(name, go, log):
     def build(folder):
         check_go(name, go)
         flags = ["-s", "-w", *(flag.format(version=version) for flag in program.flags)]
-        command = [go, "build", "-buildvcs=false", "-trimpath", *program.options, "-ldflags", " ".join(flags),
+        environment = ["env", "CGO_ENABLED=0"] if program.static else []
+        command = [*environment, go, "build", "-buildvcs=false", "-trimpath", *program.options, "-ldflags", " ".join(flags),
                    "-o", str(folder / name), program.module + program.package]
-        run_shown(command, f"building {name} {version}, once: {program.takes}", log, cwd=HERE / name)
+        run_shown(command, f"building {name} {version}, once: {program.takes}", log, cwd=go_folder(name))
 
     return once(go_path(name), build)
 
@@ -122,7 +128,7 @@ def once(path, build):
 def check_go(name, go):
     """Inside the module, where a Go that may fetch newer toolchains speaks for the one that it would use."""
     wanted = go_wanted(name)
-    shown = subprocess.run([go, "version"], cwd=HERE / name, capture_output=True, text=True, check=False)
+    shown = subprocess.run([go, "version"], cwd=go_folder(name), capture_output=True, text=True, check=False)
     found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", shown.stdout)
     if shown.returncode or [int(n or 0) for n in found.groups()] < [int(n) for n in wanted.split(".")]:
         this = found[0] if found else (shown.stderr.strip().splitlines() or ["unknown"])[0]
