@@ -2,41 +2,67 @@
 """Stories of tools/doks, against doubles of doctl, kubectl, helm and docker: `python3 tools/test_doks.py`.
 
 A double refuses flags and arguments that the real program does not have (tools/doks_flags.json), answers in its shapes,
-remembers what was made, and writes down each call. After every run the tests look for secrets in all that was said
-and in every command line.
+remembers what was made, and writes down each call. No network, no account. After every run the tests look for secrets
+in all that was said and in every command line.
 """
 
-import contextlib
+import copy
 import json
 import os
 import pathlib
 import re
 import shutil
-import stat
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 DOKS = HERE / "doks"
 PYTHON = sys.executable
 
-# The doubles are this one file; what the name of the called file says decides. JSON is as godo v1.168 has it, and as
-# doctl prints it: lists of things as arrays, errors on standard output when JSON was asked for.
-DOUBLE = r'''
-import hashlib, json, os, sys
+FLAGS = json.loads((HERE / "doks_flags.json").read_text(encoding="utf-8"))
+CHANGES = (
+    "create",
+    "delete",
+    "delete-selective",
+    "append",
+    "add",
+    "save",
+    "login",
+    "apply",
+    "upgrade",
+    "create secret generic",
+    "build",
+    "push",
+)
 
-HOME = os.environ["DOUBLE_HOME"]
-PROGRAM = ""
+# A double is a shell script: it hands its arguments and its standard input over, and says what comes back.
+CLIENT = r"""#!/bin/bash
+input=
+case " $* " in *" - "* | *=/dev/stdin*) IFS= read -r -d '' input ;; esac
+exec 3<>"/dev/tcp/127.0.0.1/$DOUBLE_PORT"
+printf '%s\0' "$(($# + 2))" "${0##*/}" "$@" "$input" >&3
+IFS= read -r -d '' code <&3 && IFS= read -r -d '' out <&3 && IFS= read -r -d '' err <&3
+printf '%s' "$out"
+printf '%s' "$err" >&2
+exit "$code"
+"""
 
 
-def load(name, default=None):
-    try:
-        with open(os.path.join(HOME, name)) as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return default
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        def read():
+            text = bytearray()
+            while (byte := self.rfile.read(1)) not in (b"\0", b""):
+                text += byte
+            return text.decode()
+
+        program, *argv, stdin = [read() for _ in range(int(read()))]
+        answer = self.server.world.call(program, argv, stdin)
+        self.wfile.write("".join(f"{it}\0" for it in answer).encode())
 
 
 class Refused(Exception):
@@ -71,7 +97,7 @@ def parse(spec, argv):
                 break
     if path is None:
         raise Refused("unknown command: " + " ".join(words))
-    arguments = words[len(path.split()):]
+    arguments = words[len(path.split()) :]
     wanted = spec["commands"][path]["arguments"]
     good = {"1+": len(arguments) >= 1, "0-1": len(arguments) <= 1}.get(wanted, len(arguments) == wanted)
     if not good:
@@ -82,20 +108,54 @@ def parse(spec, argv):
     return path, options, arguments
 
 
+class Ended(Exception):
+    """The program ends with an exit code."""
+
+
 class World:
+    """What doctl, kubectl, helm and docker act on. JSON is as godo v1.168 has it, and as doctl prints it: lists of things
+    as arrays, and errors on standard output when JSON was asked for."""
+
     def __init__(self):
-        self.state = load("state.json")
-        self.changed = False
+        self.state = {}
+        self.calls = []
+
+    def call(self, program, argv, stdin):
+        self.program, self.stdin, self.options = program, stdin, {}
+        self.out, self.err = [], []
+        entry = {"argv": [program, *argv], "changes": False}
+        self.calls.append(entry)
+        try:
+            path, self.options, arguments = parse(FLAGS[program], argv)
+            entry["changes"] = path in CHANGES or path.split()[-1] in CHANGES
+            for pattern, text in self.state["fail"].items():
+                if pattern in " ".join(entry["argv"]):
+                    self.fail(text)
+            getattr(self, program)(path, arguments)
+            code = 0
+        except Refused as refused:
+            entry["refused"] = str(refused)
+            self.tell("Error: " + str(refused))
+            code = 1
+        except Ended as ended:
+            code = ended.args[0]
+        return code, "".join(it + "\n" for it in self.out), "".join(it + "\n" for it in self.err)
+
+    def say(self, text):
+        self.out.append(text)
+
+    def tell(self, text):
+        self.err.append(text)
 
     def fail(self, text, code=1):
-        if PROGRAM == "doctl" and self.options.get("output") == ["json"]:
-            print(json.dumps({"errors": [{"detail": text}]}))
+        if self.program == "doctl" and self.options.get("output") == ["json"]:
+            self.answer({"errors": [{"detail": text}]})
         else:
-            print(("Error: " if PROGRAM != "kubectl" else "error: ") + text, file=sys.stderr)
-        raise SystemExit(code)
+            self.tell(("error: " if self.program == "kubectl" else "Error: ") + text)
+        raise Ended(code)
 
     def answer(self, value):
-        print(json.dumps(value, indent=2))
+        self.say(json.dumps(value))
 
     def one(self, name):
         values = self.options.get(name)
@@ -106,20 +166,32 @@ class World:
     def doctl(self, path, arguments):
         state = self.state
         if not state["logged_in"]:
-            self.fail("Unable to initialize DigitalOcean API client: access token is required. (hint: run 'doctl auth init')")
+            self.fail(
+                "Unable to initialize DigitalOcean API client: access token is required. (hint: run 'doctl auth init')"
+            )
         if self.one("output") != "json" and path.split()[-1] in ("get", "list", "list-tags", "connection"):
             raise Refused("a program asks for JSON: " + path)
         getattr(self, "doctl_" + path.replace(" ", "_").replace("-", "_"))(arguments)
 
     def doctl_account_get(self, _):
-        self.answer({"droplet_limit": 25, "email": "ada@example.com", "uuid": "a", "email_verified": True, "status": "active"})
+        self.answer(
+            {"droplet_limit": 25, "email": "ada@example.com", "uuid": "a", "email_verified": True, "status": "active"}
+        )
 
     def doctl_vpcs_list(self, _):
         self.answer(self.state["vpcs"])
 
     def doctl_vpcs_create(self, _):
-        self.state["vpcs"].append({"id": "vpc-1", "urn": "do:vpc:vpc-1", "name": self.one("name"), "ip_range": "10.114.0.0/20",
-                                   "region": self.one("region"), "created_at": "2026-01-01T00:00:00Z"})
+        self.state["vpcs"].append(
+            {
+                "id": "vpc-1",
+                "urn": "do:vpc:vpc-1",
+                "name": self.one("name"),
+                "ip_range": "10.114.0.0/20",
+                "region": self.one("region"),
+                "created_at": "2026-01-01T00:00:00Z",
+            }
+        )
         self.answer(self.state["vpcs"][-1:])
 
     def doctl_vpcs_delete(self, arguments):
@@ -141,15 +213,24 @@ class World:
         self.state["registry"] = None
 
     def doctl_registry_login(self, _):
-        print("Logging Docker in to registry.digitalocean.com")
+        self.say("Logging Docker in to registry.digitalocean.com")
 
     def doctl_registry_repository_list_tags(self, arguments):
         if not self.state["tags"]:
-            self.fail('GET https://api.digitalocean.com/v2/registry/x/repositories/y/tags: 404 (request "r") repository not found')
-        self.answer([{"registry_name": self.state["registry"], "repository": arguments[0], "tag": it} for it in self.state["tags"]])
+            self.fail(
+                'GET https://api.digitalocean.com/v2/registry/x/repositories/y/tags: 404 (request "r") repository not found'
+            )
+        self.answer(
+            [
+                {"registry_name": self.state["registry"], "repository": arguments[0], "tag": it}
+                for it in self.state["tags"]
+            ]
+        )
 
     def database(self, ident):
-        return next((it for it in self.state["databases"] if it["id"] == ident), None) or self.fail("404 (request \"r\") not found")
+        return next((it for it in self.state["databases"] if it["id"] == ident), None) or self.fail(
+            '404 (request "r") not found'
+        )
 
     def doctl_databases_list(self, _):
         self.answer(self.state["databases"])
@@ -158,17 +239,37 @@ class World:
         engine = self.one("engine")
         if not any(it["id"] == self.one("private-network-uuid") for it in self.state["vpcs"]):
             self.fail("422 no such VPC")
-        scheme, user, port, path = {"pg": ("postgresql", "doadmin", 25060, "/defaultdb?sslmode=require"),
-                                    "valkey": ("rediss", "default", 25061, "")}[engine]
+        scheme, user, port, path = {
+            "pg": ("postgresql", "doadmin", 25060, "/defaultdb?sslmode=require"),
+            "valkey": ("rediss", "default", 25061, ""),
+        }[engine]
         host = "private-" + arguments[0] + ".db.ondigitalocean.com"
         password = "AVNS_" + engine + "S3CR3T"
-        connection = {"protocol": scheme, "uri": f"{scheme}://{user}:{password}@{host}:{port}{path}", "host": host, "port": port,
-                      "user": user, "password": password, "ssl": True}
-        self.state["databases"].append({
-            "id": "db-" + engine, "name": arguments[0], "engine": engine, "version": self.one("version"), "connection": connection,
-            "private_connection": connection, "num_nodes": int(self.one("num-nodes")), "size": self.one("size"),
-            "region": self.one("region"), "status": "creating", "private_network_uuid": self.one("private-network-uuid")})
-        print("Notice: Database created", file=sys.stderr)
+        connection = {
+            "protocol": scheme,
+            "uri": f"{scheme}://{user}:{password}@{host}:{port}{path}",
+            "host": host,
+            "port": port,
+            "user": user,
+            "password": password,
+            "ssl": True,
+        }
+        self.state["databases"].append(
+            {
+                "id": "db-" + engine,
+                "name": arguments[0],
+                "engine": engine,
+                "version": self.one("version"),
+                "connection": connection,
+                "private_connection": connection,
+                "num_nodes": int(self.one("num-nodes")),
+                "size": self.one("size"),
+                "region": self.one("region"),
+                "status": "creating",
+                "private_network_uuid": self.one("private-network-uuid"),
+            }
+        )
+        self.tell("Notice: Database created")
         self.answer(self.state["databases"][-1:])
 
     def doctl_databases_get(self, arguments):
@@ -219,7 +320,12 @@ class World:
         unknown = set(settings) - known
         if unknown:
             raise Refused("unknown setting of a node pool: " + " ".join(unknown))
-        pool = {"id": "pool-" + settings["name"], "name": settings["name"], "size": settings["size"], "count": int(settings["count"])}
+        pool = {
+            "id": "pool-" + settings["name"],
+            "name": settings["name"],
+            "size": settings["size"],
+            "count": int(settings["count"]),
+        }
         if settings.get("auto-scale") == "true":
             pool.update(auto_scale=True, min_nodes=int(settings["min-nodes"]), max_nodes=int(settings["max-nodes"]))
         if "taint" in settings:
@@ -233,13 +339,29 @@ class World:
         if not any(it["id"] == self.one("vpc-uuid") for it in self.state["vpcs"]):
             self.fail("422 no such VPC")
         # A list of strings: what has a comma would be two pools.
-        pools = [self.pool(dict(part.split("=", 1) for part in it.split(";"))) for spec in self.options["node-pool"] for it in spec.split(",")]
+        pools = [
+            self.pool(dict(part.split("=", 1) for part in it.split(";")))
+            for spec in self.options["node-pool"]
+            for it in spec.split(",")
+        ]
         day, _, at = self.one("maintenance-window").partition("=")
-        self.state["clusters"].append({
-            "id": "cluster-1", "name": arguments[0], "region": self.one("region"), "version": "1.35.1-do.0", "vpc_uuid": self.one("vpc-uuid"),
-            "cluster_subnet": self.one("cluster-subnet"), "service_subnet": self.one("service-subnet"), "ha": self.one("ha") == "true",
-            "auto_upgrade": self.one("auto-upgrade") == "true", "surge_upgrade": self.one("surge-upgrade") == "true", "node_pools": pools,
-            "maintenance_policy": {"start_time": at, "duration": "4h0m0s", "day": day}, "status": {"state": "provisioning"}})
+        self.state["clusters"].append(
+            {
+                "id": "cluster-1",
+                "name": arguments[0],
+                "region": self.one("region"),
+                "version": "1.35.1-do.0",
+                "vpc_uuid": self.one("vpc-uuid"),
+                "cluster_subnet": self.one("cluster-subnet"),
+                "service_subnet": self.one("service-subnet"),
+                "ha": self.one("ha") == "true",
+                "auto_upgrade": self.one("auto-upgrade") == "true",
+                "surge_upgrade": self.one("surge-upgrade") == "true",
+                "node_pools": pools,
+                "maintenance_policy": {"start_time": at, "duration": "4h0m0s", "day": day},
+                "status": {"state": "provisioning"},
+            }
+        )
         self.answer(self.state["clusters"][-1:])
 
     def doctl_kubernetes_cluster_delete(self, arguments):
@@ -258,7 +380,9 @@ class World:
 
     def doctl_kubernetes_cluster_list_associated_resources(self, arguments):
         self.cluster(arguments[0])
-        self.answer({"volumes": self.state["volumes"], "volume_snapshots": [], "load_balancers": self.state["balancers"]})
+        self.answer(
+            {"volumes": self.state["volumes"], "volume_snapshots": [], "load_balancers": self.state["balancers"]}
+        )
 
     def doctl_kubernetes_cluster_node_pool_list(self, arguments):
         self.answer(self.cluster(arguments[0])["node_pools"])
@@ -274,18 +398,23 @@ class World:
     def doctl_kubernetes_cluster_kubeconfig_save(self, arguments):
         cluster = self.cluster(arguments[0])
         self.state["contexts"]["do-" + cluster["region"] + "-" + cluster["name"]] = cluster["endpoint"]
-        print("Notice: Adding cluster credentials to kubeconfig file", file=sys.stderr)
+        self.tell("Notice: Adding cluster credentials to kubeconfig file")
 
     # ---- kubectl
 
     def kubectl(self, path, arguments):
         if path == "config view":
             contexts = self.state["contexts"]
-            self.answer({"kind": "Config", "clusters": [{"name": it, "cluster": {"server": at}} for it, at in contexts.items()] or None,
-                         "contexts": [{"name": it, "context": {"cluster": it, "user": "u"}} for it in contexts] or None})
+            self.answer(
+                {
+                    "kind": "Config",
+                    "clusters": [{"name": it, "cluster": {"server": at}} for it, at in contexts.items()] or None,
+                    "contexts": [{"name": it, "context": {"cluster": it, "user": "u"}} for it in contexts] or None,
+                }
+            )
             return
         if path == "kustomize":
-            print("kind: List # of " + arguments[0])
+            self.say("kind: List # of " + arguments[0])
             return
         self.reach("context")
         getattr(self, "kubectl_" + path.replace(" ", "_"))(arguments)
@@ -297,7 +426,9 @@ class World:
         server = self.state["contexts"].get(context)
         if not server:
             self.fail('context "' + context + '" does not exist')
-        if not any(it.get("endpoint") == server and it["status"]["state"] == "running" for it in self.state["clusters"]):
+        if not any(
+            it.get("endpoint") == server and it["status"]["state"] == "running" for it in self.state["clusters"]
+        ):
             self.fail("Unable to connect to the server")
 
     def need_namespace(self, code=1):
@@ -309,22 +440,22 @@ class World:
         if self.one("kustomize"):
             return "kustomize " + self.one("kustomize")
         if self.one("filename") == "-":
-            return hashlib.sha256(STDIN.encode()).hexdigest()
+            return self.stdin
         return self.one("filename")
 
     def kubectl_diff(self, _):
         self.need_namespace(2)
-        raise SystemExit(0 if self.source() in self.state["applied"] else 1)
+        raise Ended(0 if self.source() in self.state["applied"] else 1)
 
     def kubectl_apply(self, _):
         self.need_namespace()
-        if not STDIN and self.one("filename") == "-":
+        if not self.stdin and self.one("filename") == "-":
             self.fail("no objects passed to apply")
         source = self.source()
         self.state["applied"].append(source)
         with_json = None
         try:
-            with_json = json.loads(STDIN)
+            with_json = json.loads(self.stdin)
         except ValueError:
             pass
         for it in (with_json or {}).get("items", [with_json] if with_json else []):
@@ -334,7 +465,7 @@ class World:
             self.state["content"][it["kind"].lower() + "/" + it["metadata"]["name"]] = it
         if "gateway-api" in source:
             self.state["objects"].append("crd/httproutes.gateway.networking.k8s.io")
-        print("applied/" + source[:20])
+        self.say("applied/" + source[:20])
 
     def kubectl_create_secret_generic(self, arguments):
         self.need_namespace()
@@ -344,7 +475,7 @@ class World:
         if self.options["from-env-file"] != ["/dev/stdin"]:
             raise Refused("a secret that is not from standard input")
         self.state["objects"].append(name)
-        self.state["secrets"][arguments[0]] = dict(it.split("=", 1) for it in STDIN.splitlines())
+        self.state["secrets"][arguments[0]] = dict(it.split("=", 1) for it in self.stdin.splitlines())
 
     def kubectl_get(self, arguments):
         kind = arguments[0]
@@ -353,29 +484,48 @@ class World:
             total = sum(it["count"] for it in pools)
             ready = min(total, self.state["nodes_ready"])
             self.state["nodes_ready"] += 3
-            self.answer({"items": [{"kind": "Node", "status": {"conditions": [{"type": "Ready", "status": "True" if n < ready else "False"}]}}
-                                   for n in range(total)]})
+            self.answer(
+                {
+                    "items": [
+                        {
+                            "kind": "Node",
+                            "status": {"conditions": [{"type": "Ready", "status": "True" if n < ready else "False"}]},
+                        }
+                        for n in range(total)
+                    ]
+                }
+            )
         elif kind.startswith("kafkas."):
             self.need_namespace()
             ready = str(self.state["kafka_looks"] > 0)
             self.state["kafka_looks"] += 1
-            self.answer({"items": [{"kind": kind, "metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
-                                   for kind, name in (("Kafka", "kafka-cluster"), ("KafkaUser", "u"), ("KafkaTopic", "t"))]})
+            self.answer(
+                {
+                    "items": [
+                        {
+                            "kind": kind,
+                            "metadata": {"name": name},
+                            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+                        }
+                        for kind, name in (("Kafka", "kafka-cluster"), ("KafkaUser", "u"), ("KafkaTopic", "t"))
+                    ]
+                }
+            )
         elif kind == "secrets":
             enabled = any(it.get("registry_enabled") for it in self.state["clusters"])
             if enabled:
-                print("secret/" + self.state["registry"])
+                self.say("secret/" + self.state["registry"])
         else:
             if self.options.get("ignore-not-found") != ["true"] or self.options.get("output") != ["name"]:
                 raise Refused("asks for more than a name: " + kind)
             if kind + "/" + arguments[1] in self.state["objects"]:
-                print(kind + "/" + arguments[1])
+                self.say(kind + "/" + arguments[1])
 
     # ---- helm, docker
 
     def helm(self, path, arguments):
         if path == "show crds":
-            print("kind: CustomResourceDefinition # of " + arguments[0])
+            self.say("kind: CustomResourceDefinition # of " + arguments[0])
             return
         self.reach("kube-context")
         release = self.state["releases"].get(arguments[0])
@@ -395,54 +545,41 @@ class World:
                     self.fail("open " + it + ": no such file or directory")
             tag = next((it.split("=", 1)[1] for it in self.options.get("set", []) if it.startswith("image.tag=")), None)
             self.state["releases"][arguments[0]] = {
-                "revision": (release or {"revision": 0})["revision"] + 1, "updated": "2026-01-01T00:00:00Z", "status": "deployed",
-                "chart": chart + "-" + version, "app_version": version, "description": self.one("description"),
-                "values": {"image": {"tag": tag}} if tag else None}
+                "revision": (release or {"revision": 0})["revision"] + 1,
+                "updated": "2026-01-01T00:00:00Z",
+                "status": "deployed",
+                "chart": chart + "-" + version,
+                "app_version": version,
+                "description": self.one("description"),
+                "values": {"image": {"tag": tag}} if tag else None,
+            }
 
     def docker(self, path, arguments):
         if path == "push":
             self.state["tags"].append(arguments[0].rsplit(":", 1)[1])
 
 
-CHANGES = ("create", "delete", "delete-selective", "append", "add", "save", "login", "apply", "upgrade", "create secret generic", "build", "push")
-
-
-def main(program):
-    global PROGRAM, STDIN
-    PROGRAM = program
-    spec = load("flags.json")[program]
-    world = World()
-    world.options = {}
-    wants_input = "--from-env-file=/dev/stdin" in sys.argv or (program == "kubectl" and "-" in sys.argv)
-    STDIN = sys.stdin.read() if wants_input else ""
-    entry = {"argv": [program, *sys.argv[1:]], "changes": False}
-    try:
-        path, world.options, arguments = parse(spec, sys.argv[1:])
-        entry["changes"] = path in CHANGES or path.split()[-1] in CHANGES
-        line = " ".join(entry["argv"])
-        for pattern, text in list(world.state["fail"].items()):
-            if pattern in line:
-                world.fail(text)
-        getattr(world, program)(path, arguments)
-        code = 0
-    except Refused as refused:
-        entry["refused"] = str(refused)
-        print("Error: " + str(refused), file=sys.stderr)
-        code = 1
-    except SystemExit as ended:
-        code = ended.code
-    entry["code"] = code
-    with open(os.path.join(HOME, "log.jsonl"), "a") as file:
-        file.write(json.dumps(entry) + "\n")
-    with open(os.path.join(HOME, "state.json"), "w") as file:
-        json.dump(world.state, file)
-    sys.exit(code)
-'''
-
 NOTHING = {
-    "logged_in": True, "vpcs": [], "vpc_busy": 0, "registry": None, "tags": ["v1", "v2"], "databases": [], "rules": [], "clusters": [],
-    "contexts": {}, "namespaces": {}, "objects": [], "content": {}, "secrets": {}, "applied": [], "releases": {}, "fail": {}, "nodes_ready": 3,
-    "kafka_looks": 0, "volumes": [], "balancers": [],
+    "logged_in": True,
+    "vpcs": [],
+    "vpc_busy": 0,
+    "registry": None,
+    "tags": ["v1", "v2"],
+    "databases": [],
+    "rules": [],
+    "clusters": [],
+    "contexts": {},
+    "namespaces": {},
+    "objects": [],
+    "content": {},
+    "secrets": {},
+    "applied": [],
+    "releases": {},
+    "fail": {},
+    "nodes_ready": 3,
+    "kafka_looks": 0,
+    "volumes": [],
+    "balancers": [],
 }
 SECRETS = {
     "DATABASE_URL": "postgres://ada:pg%2FS3CR3T@db.example.com:5432/wealth?sslmode=require",
@@ -484,15 +621,18 @@ class Story(unittest.TestCase):
         checkout(cls.base / "checkout")
         programs = cls.base / "bin"
         programs.mkdir()
-        (programs / "double.py").write_text(DOUBLE, encoding="utf-8")
         for name in ("doctl", "kubectl", "helm", "docker"):
-            (programs / name).write_text(f"#!{PYTHON} -IS\nimport sys\nsys.path.insert(0, {str(programs)!r})\nimport double\n"
-                                         f"double.main({name!r})\n", encoding="utf-8")
+            (programs / name).write_text(CLIENT, encoding="utf-8")
             (programs / name).chmod(0o755)
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        cls.server = server
+        cls.addClassCleanup(server.server_close)
+        cls.addClassCleanup(server.shutdown)
 
     def setUp(self):
-        self.home = pathlib.Path(tempfile.mkdtemp(dir=self.base))
-        shutil.copy(HERE / "doks_flags.json", self.home / "flags.json")
+        self.world = self.server.world = World()
         self.set(**NOTHING)
         self.environment = dict(SECRETS)
 
@@ -500,39 +640,48 @@ class Story(unittest.TestCase):
 
     @property
     def state(self):
-        return json.loads((self.home / "state.json").read_text(encoding="utf-8"))
+        return copy.deepcopy(self.world.state)
 
     def set(self, **changes):
-        path = self.home / "state.json"
-        state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        path.write_text(json.dumps({**state, **changes}), encoding="utf-8")
-
-    def calls(self):
-        with contextlib.suppress(FileNotFoundError):
-            return [json.loads(it) for it in (self.home / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        return []
+        self.world.state.update(copy.deepcopy(changes))
 
     def changes(self):
-        return [" ".join(it["argv"]) for it in self.calls() if it["changes"]]
+        return [" ".join(it["argv"]) for it in self.world.calls if it["changes"]]
 
     def doks(self, *argv, code=0, answer="", path=None):
         """Runs it. Whatever the story: no secret is seen anywhere, and no program refuses what it is told."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.home / "log.jsonl").unlink()
-        if argv[0] != "version":
-            argv = (argv[0], "--poll", "0.01", *argv[1:])
-        environment = {"PATH": path or f"{self.base / 'bin'}:/usr/bin:/bin", "HOME": str(self.home), "DOUBLE_HOME": str(self.home),
-                       "LC_ALL": "C.UTF-8", **self.environment}
-        done = subprocess.run([PYTHON, str(self.base / "checkout" / "tools" / "doks"), *argv], input=answer, env=environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+        self.world.calls.clear()
+        argv = (argv[0], "--poll", "0.01", *argv[1:])
+        environment = {
+            "PATH": path or f"{self.base / 'bin'}:/usr/bin:/bin",
+            "HOME": str(self.base),
+            "DOUBLE_PORT": str(self.server.server_address[1]),
+            "LC_ALL": "C.UTF-8",
+            **self.environment,
+        }
+        done = subprocess.run(
+            [PYTHON, str(self.base / "checkout" / "tools" / "doks"), *argv],
+            input=answer,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        seen = done.stdout + done.stderr + "".join(" ".join(it["argv"]) for it in self.calls())
+        seen = done.stdout + done.stderr + "".join(" ".join(it["argv"]) for it in self.world.calls)
         self.assertNotIn("S3CR3T", seen)
         for made in self.state["secrets"].values():
             for value in made.values():
-                if len(value) > 12 and "example.com:" not in value and "ondigitalocean" not in value and value != "http://127.0.0.1:9/":
+                if (
+                    len(value) > 12
+                    and "example.com:" not in value
+                    and "ondigitalocean" not in value
+                    and value != "http://127.0.0.1:9/"
+                ):
                     self.assertNotIn(value, seen)
-        self.assertEqual([it["refused"] for it in self.calls() if "refused" in it], [])
+        self.assertEqual([it["refused"] for it in self.world.calls if "refused" in it], [])
         return done
 
     def begin_made(self):
@@ -554,30 +703,71 @@ class Up(Story):
         done = self.doks(*UP)
         state = self.state
         cluster = state["clusters"][0]
-        self.assertEqual((cluster["ha"], cluster["auto_upgrade"], cluster["surge_upgrade"], cluster["vpc_uuid"]), (True, True, True, "vpc-1"))
+        self.assertEqual(
+            (cluster["ha"], cluster["auto_upgrade"], cluster["surge_upgrade"], cluster["vpc_uuid"]),
+            (True, True, True, "vpc-1"),
+        )
         self.assertEqual(cluster["maintenance_policy"]["day"], "sunday")
         system, kafka = cluster["node_pools"]
-        self.assertEqual((system["size"], system["count"], system["min_nodes"], system["max_nodes"]), ("s-4vcpu-8gb", 3, 3, 6))
+        self.assertEqual(
+            (system["size"], system["count"], system["min_nodes"], system["max_nodes"]), ("s-4vcpu-8gb", 3, 3, 6)
+        )
         self.assertEqual(kafka["taints"], [{"Key": "dedicated", "Value": "kafka", "Effect": "NoSchedule"}])
         self.assertEqual(state["namespaces"]["wealth-companion"], {"pod-security.kubernetes.io/enforce": "restricted"})
-        self.assertEqual(list(state["releases"]), ["metrics-server", "cert-manager", "kube-prometheus-stack", "loki", "alloy", "strimzi", "dapr",
-                                                   "keda", "wealth-companion"])
-        self.assertEqual(state["secrets"]["wealth-companion"], {it: SECRETS[it] for it in (
-            "DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "GEMINI_API_KEY")})
-        self.assertEqual(state["secrets"]["wealth-companion-redis"], {"host": "cache.example.com:6380", "password": "redis/S3CR3T", "tls": "true"})
+        self.assertEqual(
+            list(state["releases"]),
+            [
+                "metrics-server",
+                "cert-manager",
+                "kube-prometheus-stack",
+                "loki",
+                "alloy",
+                "strimzi",
+                "dapr",
+                "keda",
+                "wealth-companion",
+            ],
+        )
+        self.assertEqual(
+            state["secrets"]["wealth-companion"],
+            {it: SECRETS[it] for it in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "GEMINI_API_KEY")},
+        )
+        self.assertEqual(
+            state["secrets"]["wealth-companion-redis"],
+            {"host": "cache.example.com:6380", "password": "redis/S3CR3T", "tls": "true"},
+        )
         self.assertEqual(state["secrets"]["alertmanager-receivers"]["pages-url"], SECRETS["ALERT_PAGES_URL"])
         product = self.changes()[-1]
         self.assertIn("helm upgrade --install wealth-companion helm/wealth-companion", product)
-        for part in ("--values helm/wealth-companion/values-production.yaml", "--set image.tag=v1", "--atomic --timeout 10m",
-                     "--set image.repository=registry.digitalocean.com/wealth-companion/wealth-companion",
-                     "--set image.pullSecrets={wealth-companion}", "--set route.kind=none"):
+        for part in (
+            "--values helm/wealth-companion/values-production.yaml",
+            "--set image.tag=v1",
+            "--atomic --timeout 10m",
+            "--set image.repository=registry.digitalocean.com/wealth-companion/wealth-companion",
+            "--set image.pullSecrets={wealth-companion}",
+            "--set route.kind=none",
+        ):
             self.assertIn(part, product)
-        order = [self.find(it) for it in ("vpcs create", "registry create", "cluster create", "registry add", "kubeconfig save", "secret generic",
-                                          "strimzi-kafka-operator", "overlays/production", "--install dapr", "--kustomize dapr/",
-                                          "--install keda", "--install wealth-companion")]
+        order = [
+            self.find(it)
+            for it in (
+                "vpcs create",
+                "registry create",
+                "cluster create",
+                "registry add",
+                "kubeconfig save",
+                "secret generic",
+                "strimzi-kafka-operator",
+                "overlays/production",
+                "--install dapr",
+                "--kustomize dapr/",
+                "--install keda",
+                "--install wealth-companion",
+            )
+        ]
         self.assertEqual(order, sorted(order))
         # Each command was told before it ran, and waiting was seen.
-        for call in self.calls():
+        for call in self.world.calls:
             self.assertIn(" ".join(call["argv"][:4]).replace("'", ""), done.stdout.replace("'", ""))
         self.assertIn("provisioning", done.stdout)
 
@@ -613,7 +803,9 @@ class Up(Story):
         # While the cluster was left alone it was provisioned again, say: its state is looked at anew.
         self.set(clusters=[{**self.state["clusters"][0], "status": {"state": "provisioning"}}])
         self.doks(*UP)
-        self.assertFalse([it for it in self.changes() if "vpcs create" in it or "cluster create" in it or "registry add" in it])
+        self.assertFalse(
+            [it for it in self.changes() if "vpcs create" in it or "cluster create" in it or "registry add" in it]
+        )
         self.assertEqual(self.state["releases"]["wealth-companion"]["status"], "deployed")
 
     def test_a_pool_that_is_missing_is_made(self):
@@ -621,9 +813,13 @@ class Up(Story):
         cluster = self.state["clusters"][0]
         self.set(clusters=[{**cluster, "node_pools": cluster["node_pools"][:1]}])
         self.doks(*UP)
-        self.assertEqual(self.changes(), [
-            "doctl kubernetes cluster node-pool create wealth-companion --name kafka --size s-4vcpu-8gb --count 3 "
-            "--taint dedicated=kafka:NoSchedule --output json"])
+        self.assertEqual(
+            self.changes(),
+            [
+                "doctl kubernetes cluster node-pool create wealth-companion --name kafka --size s-4vcpu-8gb --count 3 "
+                "--taint dedicated=kafka:NoSchedule --output json"
+            ],
+        )
 
     def test_managed_databases_answer_the_cluster_alone_and_are_verified(self):
         for name in ("DATABASE_URL", "REDIS_URL"):
@@ -631,13 +827,19 @@ class Up(Story):
         self.doks(*UP, "--postgres", "--valkey")
         state = self.state
         certificates = "/etc/wealth-companion/certificates"
-        self.assertEqual(state["secrets"]["wealth-companion"]["DATABASE_URL"],
-                         "postgresql://doadmin:AVNS_pgS3CR3T@private-wealth-companion-postgres.db.ondigitalocean.com:25060/defaultdb"
-                         f"?sslmode=verify-full&sslrootcert={certificates}/postgres.crt")
+        self.assertEqual(
+            state["secrets"]["wealth-companion"]["DATABASE_URL"],
+            "postgresql://doadmin:AVNS_pgS3CR3T@private-wealth-companion-postgres.db.ondigitalocean.com:25060/defaultdb"
+            f"?sslmode=verify-full&sslrootcert={certificates}/postgres.crt",
+        )
         self.assertEqual(state["secrets"]["wealth-companion-redis"]["tls"], "true")
-        self.assertEqual([(it["cluster_uuid"], it["type"], it["value"]) for it in state["rules"]],
-                         [("db-pg", "k8s", "cluster-1"), ("db-valkey", "k8s", "cluster-1")])
-        self.assertEqual(sorted(state["content"]["configmap/wealth-companion-ca"]["data"]), ["postgres.crt", "valkey.crt"])
+        self.assertEqual(
+            [(it["cluster_uuid"], it["type"], it["value"]) for it in state["rules"]],
+            [("db-pg", "k8s", "cluster-1"), ("db-valkey", "k8s", "cluster-1")],
+        )
+        self.assertEqual(
+            sorted(state["content"]["configmap/wealth-companion-ca"]["data"]), ["postgres.crt", "valkey.crt"]
+        )
         self.assertIn("--set certificates.configMap=wealth-companion-ca", self.changes()[-1])
         self.doks(*UP, "--postgres", "--valkey")
         self.assertEqual(self.changes(), [])
@@ -673,8 +875,12 @@ class Up(Story):
         releases["keda"].update(chart="keda-2.18.0", description="Install complete")
         self.set(releases=releases)
         done = self.doks(*UP)
-        self.assertEqual([re.sub(r" -.*", "", it) for it in self.changes()], ["kubectl", "helm upgrade", "helm upgrade"])
-        self.assertIn("helm show crds oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0 | kubectl", done.stdout)
+        self.assertEqual(
+            [re.sub(r" -.*", "", it) for it in self.changes()], ["kubectl", "helm upgrade", "helm upgrade"]
+        )
+        self.assertIn(
+            "helm show crds oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0 | kubectl", done.stdout
+        )
 
     def test_what_the_cluster_brings_is_left_alone(self):
         self.set(objects=["crd/httproutes.gateway.networking.k8s.io", "apiservice/v1beta1.metrics.k8s.io"])
@@ -702,11 +908,21 @@ class Trouble(Story):
         self.assertNotIn("keda", self.state["releases"])
 
     def test_what_doctl_says_is_found_in_its_json(self):
-        self.set(fail={"cluster create": "POST https://api.digitalocean.com/v2/kubernetes/clusters: 422 (request \"r\") droplet limit exceeded"})
+        self.set(
+            fail={
+                "cluster create": 'POST https://api.digitalocean.com/v2/kubernetes/clusters: 422 (request "r") droplet limit exceeded'
+            }
+        )
         self.assertOneLine(self.doks(*UP, code=1), "droplet limit exceeded", "DropletLimit")
 
     def test_a_secret_in_an_error_is_not_repeated(self):
-        self.set(fail={"create secret generic wealth-companion ": "cannot keep " + SECRETS["DATABASE_URL"] + " nor first-jwt-S3CR3T"})
+        self.set(
+            fail={
+                "create secret generic wealth-companion ": "cannot keep "
+                + SECRETS["DATABASE_URL"]
+                + " nor first-jwt-S3CR3T"
+            }
+        )
         self.assertOneLine(self.doks(*UP, code=1), "cannot keep ***")
 
     def test_doctl_is_not_logged_in(self):
@@ -726,7 +942,9 @@ class Trouble(Story):
     def test_secrets_that_are_missing_are_told_before_anything_is_made(self):
         self.environment = {"REDIS_URL": SECRETS["REDIS_URL"]}
         done = self.doks(*UP, code=2)
-        self.assertOneLine(done, "ALERT_HEARTBEAT_URL, ALERT_PAGES_URL, ALERT_TICKETS_URL, DATABASE_URL, JWT_SECRET_KEY")
+        self.assertOneLine(
+            done, "ALERT_HEARTBEAT_URL, ALERT_PAGES_URL, ALERT_TICKETS_URL, DATABASE_URL, JWT_SECRET_KEY"
+        )
         self.assertEqual(self.changes(), [])
         self.assertIn("To be set in the environment: ALERT", self.doks("plan").stdout)
 
@@ -762,10 +980,16 @@ class Trouble(Story):
         self.assertEqual(self.changes(), [])
 
     def test_wrong_arguments(self):
-        for argv in (("up", "--nodes", "0"), ("up", "--nodes", "7"), ("up", "--acme-email", "a@b.c"), ("up", "--maintenance-window", "noon"),
-                     ("down", "--also", "everything"), ("sideways",)):
+        for argv in (
+            ("up", "--nodes", "0"),
+            ("up", "--nodes", "7"),
+            ("up", "--acme-email", "a@b.c"),
+            ("up", "--maintenance-window", "noon"),
+            ("down", "--also", "everything"),
+            ("sideways",),
+        ):
             self.doks(*argv, code=2)
-        self.assertEqual(self.calls(), [])
+        self.assertEqual(self.world.calls, [])
 
 
 class Down(Story):
@@ -779,9 +1003,13 @@ class Down(Story):
             self.assertOneLine(self.doks("down", code=2, answer=answer), "nothing was destroyed")
             self.assertEqual(self.changes(), [])
         done = self.doks("down", answer="wealth-companion\n")
-        self.assertEqual(self.changes(), [
-            "doctl kubernetes cluster delete-selective cluster-1 --load-balancers lb-1 --force",
-            *["doctl vpcs delete vpc-1 --force"] * 3])
+        self.assertEqual(
+            self.changes(),
+            [
+                "doctl kubernetes cluster delete-selective cluster-1 --load-balancers lb-1 --force",
+                *["doctl vpcs delete vpc-1 --force"] * 3,
+            ],
+        )
         self.assertIn("Stays, and costs: 1 volumes", done.stdout)
         state = self.state
         self.assertEqual((state["clusters"], state["vpcs"], state["balancers"], len(state["volumes"])), ([], [], [], 1))
@@ -803,15 +1031,37 @@ class Down(Story):
         self.assertEqual(self.state["volumes"], [])
 
 
-class Files(unittest.TestCase):
-    def test_it_can_be_run(self):
-        self.assertTrue(DOKS.stat().st_mode & stat.S_IXUSR)
+class Doubles(Story):
+    """The doubles are as strict as what they stand for, or the stories above would prove nothing."""
 
-    def test_each_command_of_doctl_has_its_flags_written_down(self):
-        flags = json.loads((HERE / "doks_flags.json").read_text(encoding="utf-8"))
+    def refused(self, program, *argv):
+        self.world.calls.clear()
+        code, _, _ = self.world.call(program, argv, "")
+        self.assertNotEqual(code, 0)
+        return self.world.calls[0].get("refused", "")
+
+    def test_they_refuse_what_the_programs_refuse(self):
+        for argv, why in (
+            (("vpcs", "create", "--name", "a"), "--region"),
+            (("vpcs", "create", "--name", "a", "--region", "b", "--cidr", "c"), "unknown flag: --cidr"),
+            (("vpcs", "list"), "asks for JSON"),
+            (("vpcs", "destroy"), "unknown command"),
+            (("kubernetes", "cluster", "get", "--output", "json"), "number of arguments"),
+            (("kubernetes", "cluster", "node-pool", "create", "a", "--name", "b", "--size", "c"), "--count"),
+            (("databases", "list", "-o", "json"), "short flags"),
+            (("registry", "create", "a"), "--subscription-tier"),
+        ):
+            self.assertIn(why, self.refused("doctl", *argv))
+        self.assertIn("no context", self.refused("kubectl", "get", "secret", "a"))
+        self.assertIn("no context", self.refused("helm", "history", "a"))
+        self.assertIn("unknown flag", self.refused("helm", "upgrade", "a", "b", "--kube-context", "c", "--wait-long"))
+
+    def test_whose_flags_they_know_is_written_down(self):
         for program in ("doctl", "kubectl", "helm"):
-            self.assertTrue(flags[program]["version"])
-            self.assertTrue(flags[program]["commands"])
+            self.assertTrue(FLAGS[program]["version"] and FLAGS[program]["from"])
+
+    def test_doks_can_be_run(self):
+        self.assertTrue(os.access(DOKS, os.X_OK))
 
 
 if __name__ == "__main__":
