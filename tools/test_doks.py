@@ -166,17 +166,13 @@ class World:
     def doctl(self, path, arguments):
         state = self.state
         if not state["logged_in"]:
-            self.fail(
-                "Unable to initialize DigitalOcean API client: access token is required. (hint: run 'doctl auth init')"
-            )
+            self.fail("Unable to initialize DigitalOcean API client: access token is required. (hint: run 'doctl auth init')")
         if self.one("output") != "json" and path.split()[-1] in ("get", "list", "list-tags", "connection"):
             raise Refused("a program asks for JSON: " + path)
         getattr(self, "doctl_" + path.replace(" ", "_").replace("-", "_"))(arguments)
 
     def doctl_account_get(self, _):
-        self.answer(
-            {"droplet_limit": 25, "email": "ada@example.com", "uuid": "a", "email_verified": True, "status": "active"}
-        )
+        self.answer({"droplet_limit": 25, "email": "ada@example.com", "uuid": "a", "email_verified": True, "status": "active"})
 
     def doctl_vpcs_list(self, _):
         self.answer(self.state["vpcs"])
@@ -221,10 +217,7 @@ class World:
                 'GET https://api.digitalocean.com/v2/registry/x/repositories/y/tags: 404 (request "r") repository not found'
             )
         self.answer(
-            [
-                {"registry_name": self.state["registry"], "repository": arguments[0], "tag": it}
-                for it in self.state["tags"]
-            ]
+            [{"registry_name": self.state["registry"], "repository": arguments[0], "tag": it} for it in self.state["tags"]]
         )
 
     def database(self, ident):
@@ -380,9 +373,7 @@ class World:
 
     def doctl_kubernetes_cluster_list_associated_resources(self, arguments):
         self.cluster(arguments[0])
-        self.answer(
-            {"volumes": self.state["volumes"], "volume_snapshots": [], "load_balancers": self.state["balancers"]}
-        )
+        self.answer({"volumes": self.state["volumes"], "volume_snapshots": [], "load_balancers": self.state["balancers"]})
 
     def doctl_kubernetes_cluster_node_pool_list(self, arguments):
         self.answer(self.cluster(arguments[0])["node_pools"])
@@ -426,9 +417,7 @@ class World:
         server = self.state["contexts"].get(context)
         if not server:
             self.fail('context "' + context + '" does not exist')
-        if not any(
-            it.get("endpoint") == server and it["status"]["state"] == "running" for it in self.state["clusters"]
-        ):
+        if not any(it.get("endpoint") == server and it["status"]["state"] == "running" for it in self.state["clusters"]):
             self.fail("Unable to connect to the server")
 
     def need_namespace(self, code=1):
@@ -704,14 +693,11 @@ class Up(Story):
         state = self.state
         cluster = state["clusters"][0]
         self.assertEqual(
-            (cluster["ha"], cluster["auto_upgrade"], cluster["surge_upgrade"], cluster["vpc_uuid"]),
-            (True, True, True, "vpc-1"),
+            (cluster["ha"], cluster["auto_upgrade"], cluster["surge_upgrade"], cluster["vpc_uuid"]), (True, True, True, "vpc-1")
         )
         self.assertEqual(cluster["maintenance_policy"]["day"], "sunday")
         system, kafka = cluster["node_pools"]
-        self.assertEqual(
-            (system["size"], system["count"], system["min_nodes"], system["max_nodes"]), ("s-4vcpu-8gb", 3, 3, 6)
-        )
+        self.assertEqual((system["size"], system["count"], system["min_nodes"], system["max_nodes"]), ("s-4vcpu-8gb", 3, 3, 6))
         self.assertEqual(kafka["taints"], [{"Key": "dedicated", "Value": "kafka", "Effect": "NoSchedule"}])
         self.assertEqual(state["namespaces"]["wealth-companion"], {"pod-security.kubernetes.io/enforce": "restricted"})
         self.assertEqual(
@@ -803,9 +789,7 @@ class Up(Story):
         # While the cluster was left alone it was provisioned again, say: its state is looked at anew.
         self.set(clusters=[{**self.state["clusters"][0], "status": {"state": "provisioning"}}])
         self.doks(*UP)
-        self.assertFalse(
-            [it for it in self.changes() if "vpcs create" in it or "cluster create" in it or "registry add" in it]
-        )
+        self.assertFalse([it for it in self.changes() if "vpcs create" in it or "cluster create" in it or "registry add" in it])
         self.assertEqual(self.state["releases"]["wealth-companion"]["status"], "deployed")
 
     def test_a_pool_that_is_missing_is_made(self):
@@ -837,9 +821,7 @@ class Up(Story):
             [(it["cluster_uuid"], it["type"], it["value"]) for it in state["rules"]],
             [("db-pg", "k8s", "cluster-1"), ("db-valkey", "k8s", "cluster-1")],
         )
-        self.assertEqual(
-            sorted(state["content"]["configmap/wealth-companion-ca"]["data"]), ["postgres.crt", "valkey.crt"]
-        )
+        self.assertEqual(sorted(state["content"]["configmap/wealth-companion-ca"]["data"]), ["postgres.crt", "valkey.crt"])
         self.assertIn("--set certificates.configMap=wealth-companion-ca", self.changes()[-1])
         self.doks(*UP, "--postgres", "--valkey")
         self.assertEqual(self.changes(), [])
@@ -875,12 +857,8 @@ class Up(Story):
         releases["keda"].update(chart="keda-2.18.0", description="Install complete")
         self.set(releases=releases)
         done = self.doks(*UP)
-        self.assertEqual(
-            [re.sub(r" -.*", "", it) for it in self.changes()], ["kubectl", "helm upgrade", "helm upgrade"]
-        )
-        self.assertIn(
-            "helm show crds oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0 | kubectl", done.stdout
-        )
+        self.assertEqual([re.sub(r" -.*", "", it) for it in self.changes()], ["kubectl", "helm upgrade", "helm upgrade"])
+        self.assertIn("helm show crds oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0 | kubectl", done.stdout)
 
     def test_what_the_cluster_brings_is_left_alone(self):
         self.set(objects=["crd/httproutes.gateway.networking.k8s.io", "apiservice/v1beta1.metrics.k8s.io"])
@@ -917,11 +895,7 @@ class Trouble(Story):
 
     def test_a_secret_in_an_error_is_not_repeated(self):
         self.set(
-            fail={
-                "create secret generic wealth-companion ": "cannot keep "
-                + SECRETS["DATABASE_URL"]
-                + " nor first-jwt-S3CR3T"
-            }
+            fail={"create secret generic wealth-companion ": "cannot keep " + SECRETS["DATABASE_URL"] + " nor first-jwt-S3CR3T"}
         )
         self.assertOneLine(self.doks(*UP, code=1), "cannot keep ***")
 
@@ -942,9 +916,7 @@ class Trouble(Story):
     def test_secrets_that_are_missing_are_told_before_anything_is_made(self):
         self.environment = {"REDIS_URL": SECRETS["REDIS_URL"]}
         done = self.doks(*UP, code=2)
-        self.assertOneLine(
-            done, "ALERT_HEARTBEAT_URL, ALERT_PAGES_URL, ALERT_TICKETS_URL, DATABASE_URL, JWT_SECRET_KEY"
-        )
+        self.assertOneLine(done, "ALERT_HEARTBEAT_URL, ALERT_PAGES_URL, ALERT_TICKETS_URL, DATABASE_URL, JWT_SECRET_KEY")
         self.assertEqual(self.changes(), [])
         self.assertIn("To be set in the environment: ALERT", self.doks("plan").stdout)
 
