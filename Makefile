@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove charts test-kubernetes docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -144,6 +144,15 @@ bench-chain: ## Measure from a booking to its alert on each bus, beside the hops
 prove: build ## Break a running system on purpose: every panel must have data, every alert fire (needs root; 15 minutes)
 	@sh .ci/need python3
 	python3 tools/prove.py --binary "$(binary)" $(ARGS)
+
+charts: build ## Check the chart, strimzi/ and dapr/ without a cluster (needs Go, PyYAML; builds its checkers once: minutes)
+	@sh .ci/need python3
+	python3 tools/check_charts.py --binary "$(binary)" $(ARGS)
+	python3 tools/test_doks.py
+
+test-kubernetes: ## Install, upgrade, roll back and break the release on a real Kubernetes (needs root; first time half an hour)
+	@sh .ci/need python3
+	python3 tools/test_kubernetes.py $(ARGS)
 
 docs-run: build ## Run every command of the documentation, beside a server and beside the roles on the stack
 	@sh .ci/need python3
