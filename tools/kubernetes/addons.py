@@ -6,7 +6,7 @@ from stack import builds
 
 from . import programs
 
-HELM_SECS_MAX = 300
+SECS_MAX = 300
 
 
 def dapr_values():
@@ -29,18 +29,28 @@ METRICS_VALUES = {
 
 
 def addons():
-    """Name, and the command that installs it with what that reads, in this order. They wait until what they install works."""
+    """Name, and the command that installs it with what that reads, in this order."""
     charts = programs.sources_path() / "charts"
     return [
-        ("coredns", ["kubectl", "apply", "--filename", str(programs.HERE / "coredns.yaml")], ""),
-        ("crds", ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename",
-                  str(programs.sources_path() / "crds.yaml")], ""),
-        ("coredns-ready", ["kubectl", "--namespace=kube-system", "rollout", "status", "deployment/coredns"], ""),
+        ("coredns", apply(programs.HERE / "coredns.yaml"), ""),
+        ("crds", apply(programs.sources_path() / "crds.yaml"), ""),
+        ("crds-known", ["kubectl", "wait", "--for=condition=established", "crd", "--all"], ""),
+        ("coredns-ready", ready("coredns"), ""),
         ("metrics-server", helm("metrics-server", "kube-system", charts / "metrics-server"), json.dumps(METRICS_VALUES)),
-        ("dapr", helm("dapr", "dapr-system", charts / "dapr"), json.dumps(dapr_values())),
+        ("dapr-config", apply(programs.HERE / "dapr.yaml"), ""),
+        ("dapr", [*helm("dapr", "dapr-system", charts / "dapr"), "--wait", f"--timeout={SECS_MAX}s"], json.dumps(dapr_values())),
+        ("metrics-ready", ready("metrics-server"), ""),
     ]
 
 
+def apply(file):
+    return ["kubectl", "apply", "--server-side", "--force-conflicts", f"--filename={file}"]
+
+
 def helm(release, namespace, chart):
-    return ["helm", "upgrade", "--install", release, str(chart), "--namespace", namespace, "--create-namespace", "--values", "-",
-            "--wait", "--timeout", f"{HELM_SECS_MAX}s"]
+    return ["helm", "upgrade", "--install", "--take-ownership", release, str(chart), f"--namespace={namespace}", "--values=-"]
+
+
+def ready(deployment):
+    """Of those in kube-system."""
+    return ["kubectl", "--namespace=kube-system", "rollout", "status", f"deployment/{deployment}", f"--timeout={SECS_MAX}s"]

@@ -96,9 +96,8 @@ def down(say=say_to_stderr):
         begin = time.monotonic()
         if not wait_until(kill_all, KILL_SECS_MAX):
             raise StackError(f"processes of the cluster do not end: {' '.join(map(str, members()))}")
-        for folder in node.cgroup_folders():
-            for inner in sorted(folder.glob("**/"), reverse=True):
-                inner.rmdir()
+        if not wait_until(node.remove_cgroup, KILL_SECS_MAX):
+            raise StackError(f"cgroups of the cluster are still in use: {' '.join(map(str, node.cgroup_folders()))}")
         node.restore_machine()
         remove(node.FOLDER)
         say(f"the cluster is gone after {builds.elapsed(begin)}")
@@ -182,7 +181,8 @@ def is_node_ready():
 def install_once(name, arguments, given, step):
     """What is installed with just these settings stays as it is."""
     mark = node.FOLDER / "installed" / name
-    files = [pathlib.Path(word).read_bytes() for word in arguments if os.path.isfile(word)]
+    words = [word.partition("=")[2] for word in arguments]
+    files = [pathlib.Path(word).read_bytes() for word in words if os.path.isfile(word)]
     key = hashlib.sha256(b"\0".join([repr(arguments).encode(), given.encode(), *files])).hexdigest()
     if not mark.exists() or mark.read_text(encoding="ascii") != key:
         with step(name):

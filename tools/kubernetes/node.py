@@ -60,6 +60,15 @@ def cgroup_folders():
     return [pathlib.Path(mount[1], CGROUP) for mount in mounts if mount[2] in ("cgroup", "cgroup2")]
 
 
+def remove_cgroup():
+    """Whether it is gone; the kernel takes a moment to forget processes that have ended."""
+    for folder in cgroup_folders():
+        for inner in sorted(folder.glob("**/"), reverse=True):
+            with contextlib.suppress(OSError):
+                inner.rmdir()
+    return not any(folder.exists() for folder in cgroup_folders())
+
+
 def open_sandbox():
     """Makes the sandbox, with a network that has a default route which leads nowhere."""
     for folder in cgroup_folders():
@@ -236,6 +245,8 @@ def write_files():
         "address": NODE_IP, "healthzBindAddress": "127.0.0.1", "podLogsDir": str(FOLDER / "pod-logs"),
         # The disk is the developer's: nothing is thrown away, nobody is evicted before it is really full.
         "imageGCHighThresholdPercent": 100, "nodeStatusUpdateFrequency": "5s",
+        # How long a changed ConfigMap or Secret takes to be seen in a pod: Dapr starts with one that is empty at first.
+        "syncFrequency": "5s",
         "evictionHard": {"memory.available": "200Mi", "nodefs.available": "1%", "imagefs.available": "1%",
                          "nodefs.inodesFree": "1%"},
     }))

@@ -57,6 +57,7 @@ SERVICES = ("containerd", "podman", "podman-restart", "podman-auto-update")
 
 # Definitions of what the product's charts use: a folder of YAML files, or of a kustomization.
 CRDS = {
+    DAPR: "charts/dapr/crds",
     "github.com/prometheus-operator/prometheus-operator": "example/prometheus-operator-crd",
     "sigs.k8s.io/gateway-api": "config/crd",
     "github.com/kedacore/keda/v2": "config/crd",
@@ -124,7 +125,7 @@ def take_sources(folder):
     shutil.copytree(module("dapr", DAPR) / "charts" / "dapr", folder / "charts" / "dapr")
     shutil.copytree(module("metrics-server", METRICS_SERVER) / "charts" / "metrics-server", folder / "charts" / "metrics-server")
     shutil.copy(module("kubernetes", KUBERNETES) / "build" / "pause" / "linux" / "pause.c", folder)
-    texts = [text for name, inside in CRDS.items() for text in definitions(module("crds", name) / inside)]
+    texts = [text for name, inside in CRDS.items() for text in definitions(module("dapr" if name == DAPR else "crds", name) / inside)]
     (folder / "crds.yaml").write_text("\n---\n".join(texts), encoding="utf-8")
 
 
