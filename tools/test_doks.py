@@ -649,7 +649,7 @@ class Story(unittest.TestCase):
             **self.environment,
         }
         done = subprocess.run(
-            [PYTHON, str(self.base / "checkout" / "tools" / "doks"), *argv],
+            [PYTHON, "-IS", str(self.base / "checkout" / "tools" / "doks"), *argv],
             input=answer,
             env=environment,
             text=True,
