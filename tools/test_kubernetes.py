@@ -156,7 +156,7 @@ def make_secrets():
         "parts": {"password": password},
         "wealth-companion": {"DATABASE_URL": f"postgres://wealth:{password}@postgres:5432/postgres?sslmode=disable",
                              "JWT_SECRET_KEY": f"one:{secrets.token_hex(32)}", "REDIS_URL": f"redis://:{password}@redis:6379"},
-        "wealth-companion-redis": {"host": "redis:6379", "password": password},
+        "wealth-companion-redis": {"host": "redis:6379", "password": password, "tls": "false"},
         "wealth-companion-kafka": {"password": password},
         "kafka-cluster-cluster-ca-cert": {"ca.crt": read["ca.crt"]},
         "kafka-server": {"server.pem": read["server.pem"]},
