@@ -19,8 +19,8 @@ Images come from here, with imagePullPolicy Never or IfNotPresent; Dockerfiles f
 and docker.io/library/rust:VERSION-slim-bookworm, both made on this machine (the latter for its version of Rust).
 State is in .cluster beside the code; what was built is in ~/.cache/wealth-companion.
 
-Needs root, Linux with Debian 12 or newer, Go and 4 GiB of memory. Building everything takes half an hour on two
-cores, once; after that the cluster is up in a minute or two.
+Needs root, Debian 12, Go and 4 GiB of memory. Building everything takes half an hour on two
+cores, once; after that the cluster is up in a minute.
 """
 
 import argparse
@@ -36,7 +36,8 @@ from stack.machine import Interrupted, StackError, interrupt_on_signals, say  # 
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="kubernetes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="kubernetes", description=__doc__, formatter_class=as_written)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name, about, more=None):
@@ -105,17 +106,18 @@ def do_down(_arguments):
 
 
 def do_status(arguments):
-    rows, good = cluster.status()
-    total = cluster.memory_of_all()
+    found = cluster.status()
     if arguments.json:
-        json.dump({"ok": good, "memory_mib": total, "processes": rows}, sys.stdout, indent=2)
+        json.dump(found, sys.stdout, indent=2)
         print()
-        return 0 if good else 1
-    for row in rows:
-        memory = f"{row['memory_mib']:>5} MiB" if row.get("memory_mib") else ""
-        print(f"{row['name']:<19} {row['state']:<8} {row.get('pid', ''):>8} {memory}".rstrip())
-    print(f"{'with all pods':<37} {total:>5} MiB" if rows else "no cluster runs here")
-    return 0 if good else 1
+    elif not found["processes"]:
+        print("no cluster runs here")
+    else:
+        for row in found["processes"]:
+            memory = f"{row['memory_mib']:>6} MiB" if row.get("memory_mib") else ""
+            print(f"{row['name']:<19} {row['state']:<8} {row.get('pid', ''):>8} {memory}".rstrip())
+        print(f"with {found['pods']} pods, of which {found['pods_ready']:>2} are ready {found['memory_mib']:>7} MiB")
+    return 0 if found["ok"] else 1
 
 
 def do_run(arguments):

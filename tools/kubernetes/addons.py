@@ -35,11 +35,10 @@ def addons():
         ("coredns", apply(programs.HERE / "coredns.yaml"), ""),
         ("crds", apply(programs.sources_path() / "crds.yaml"), ""),
         ("crds-known", ["kubectl", "wait", "--for=condition=established", "crd", "--all"], ""),
-        ("coredns-ready", ready("coredns"), ""),
         ("metrics-server", helm("metrics-server", "kube-system", charts / "metrics-server"), json.dumps(METRICS_VALUES)),
         ("dapr-config", apply(programs.HERE / "dapr.yaml"), ""),
-        ("dapr", [*helm("dapr", "dapr-system", charts / "dapr"), "--wait", f"--timeout={SECS_MAX}s"], json.dumps(dapr_values())),
-        ("metrics-ready", ready("metrics-server"), ""),
+        ("dapr", [*helm("dapr", "dapr-system", charts / "dapr"), "--wait", f"--timeout={SECS_MAX}s"],
+         json.dumps(dapr_values())),
     ]
 
 
@@ -49,8 +48,3 @@ def apply(file):
 
 def helm(release, namespace, chart):
     return ["helm", "upgrade", "--install", "--take-ownership", release, str(chart), f"--namespace={namespace}", "--values=-"]
-
-
-def ready(deployment):
-    """Of those in kube-system."""
-    return ["kubectl", "--namespace=kube-system", "rollout", "status", f"deployment/{deployment}", f"--timeout={SECS_MAX}s"]

@@ -27,6 +27,8 @@ from . import addons, images, node, programs
 STOP_SECS = 10
 KILL_SECS_MAX = 30
 READY_SECS_MAX = 120
+READY = '.status.conditions[?(@.type=="Ready")]'
+PROBE = "--request-timeout=5s"
 LOG_LINES_SHOWN = 20
 
 
@@ -45,9 +47,13 @@ def command(arguments):
 
 def tell(arguments, given="", seconds=600):
     """Runs it there and returns what it printed; it must succeed."""
-    done = subprocess.run(command(arguments), input=given, capture_output=True, text=True, timeout=seconds, check=False)
+    shown = " ".join(map(str, arguments))
+    try:
+        done = subprocess.run(command(arguments), input=given, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        raise StackError(f"`{shown}` has not ended after {seconds} seconds") from None
     if done.returncode:
-        raise StackError(f"`{' '.join(map(str, arguments))}` failed with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        raise StackError(f"`{shown}` failed with {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
@@ -73,7 +79,7 @@ def up(say=say_to_stderr):
         with step("control plane"):
             start("containerd", lambda: answers(lambda: images.ctr("version")))
             start("etcd")
-            start("apiserver", lambda: answers(lambda: kubectl("get", "--raw", "/readyz")))
+            start("apiserver", lambda: answers(lambda: kubectl("get", "--raw", "/readyz", PROBE)))
             start("controller-manager")
             start("scheduler")
         with step("loading images"):
@@ -85,6 +91,9 @@ def up(say=say_to_stderr):
             start("kube-router")
         for name, arguments, given in addons.addons():
             install_once(name, arguments, given, step)
+        with step("pods"):
+            for namespace in ("kube-system", "dapr-system"):
+                kubectl("wait", "--for=condition=Ready", "pod", "--all", "--namespace", namespace, f"--timeout={READY_SECS_MAX}s")
     say(f"the cluster is up after {builds.elapsed(begin)}: tools/kubernetes.py run -- kubectl get pods --all-namespaces")
 
 
@@ -104,22 +113,20 @@ def down(say=say_to_stderr):
 
 
 def status():
-    """One row for each process, then whether everything is in order."""
-    rows = []
+    """What runs: the processes of the node, how many pods there are and are ready, the memory of all of them."""
+    processes = []
     for name in ("sandbox", *node.daemons()) if node.FOLDER.exists() else ():
         record = node.record(name)
         row = {"name": name, "state": "died" if record else "stopped"}
         if is_alive(record):
             row.update(state="running", pid=record["pid"], uptime_secs=int(time.time() - record["began"]),
                        memory_mib=memory_mib(record["pid"]))
-        rows.append(row)
-    good = bool(rows) and all(row["state"] == "running" for row in rows) and answers(is_node_ready)
-    return rows, good
-
-
-def memory_of_all():
-    """MiB of all processes, those in pods too."""
-    return sum(memory_mib(pid) or 0 for pid in members() if birth(pid))
+        processes.append(row)
+    good = bool(processes) and all(row["state"] == "running" for row in processes) and is_node_ready()
+    each = f"--output=jsonpath={{.items[*]{READY}.status}}"
+    pods = kubectl("get", "pods", "--all-namespaces", each, PROBE).split() if good else []
+    return {"ok": good, "processes": processes, "pods": len(pods), "pods_ready": pods.count("True"),
+            "memory_mib": sum(memory_mib(pid) or 0 for pid in members())}
 
 
 # ---- Start --------------------------------------------------------------------------------------
@@ -168,14 +175,21 @@ def start(name, is_ready=lambda: True):
 
 def answers(question):
     try:
-        return question() is not False
-    except (StackError, subprocess.TimeoutExpired):
+        question()
+        return True
+    except StackError:
         return False
 
 
 def is_node_ready():
-    path = '{.status.conditions[?(@.type=="Ready")].status}'
-    return answers(lambda: kubectl("get", "node", node.NODE, f"--output=jsonpath={path}") == "True")
+    """Whether this kubelet says so, not one before it."""
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(node.record("kubelet")["began"]))
+    path = f"{{{READY}.status}} {{{READY}.lastHeartbeatTime}}"
+    try:
+        ready, said = kubectl("get", "node", node.NODE, f"--output=jsonpath={path}", PROBE).split()
+    except (StackError, ValueError):
+        return False
+    return ready == "True" and said >= since
 
 
 def install_once(name, arguments, given, step):

@@ -55,9 +55,12 @@ def program(name):
 
 
 def cgroup_folders():
-    """The cluster's cgroup, which tells what belongs to it: one folder, or one for each kind of resource (version 1)."""
+    """The cluster's cgroup, which tells what belongs to it: one folder, or one for each kind of resource (version 1).
+    First the one that processes join: not that of processors, which it would have to share with its pods."""
     mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-    return [pathlib.Path(mount[1], CGROUP) for mount in mounts if mount[2] in ("cgroup", "cgroup2")]
+    found = [mount for mount in mounts if mount[2] in ("cgroup", "cgroup2")]
+    found.sort(key=lambda mount: (mount[2] == "cgroup", "cpu" in mount[1]))
+    return [pathlib.Path(mount[1], CGROUP) for mount in found]
 
 
 def remove_cgroup():
@@ -136,11 +139,10 @@ def runs(name):
 def launch(daemon, inside=True):
     """Starts a process in the cluster's cgroup, and in the sandbox."""
     joining = join("--net", "--mount") if inside else []
-    # Any of the folders will do. That of cpusets takes no process before it has been given processors.
-    groups = [folder / "node" / "cgroup.procs" for folder in cgroup_folders() if "cpuset" not in folder.parent.name]
-    script = 'umask 022; echo $$ >"$0"; exec "$@"'
-    spawn(["sh", "-ec", script, str(groups[0]), *joining, *daemon.command], FOLDER / "run" / f"{daemon.name}.json",
-          {"name": daemon.name, "fingerprint": fingerprint(daemon)}, FOLDER, log(daemon.name),
+    group = cgroup_folders()[0] / "node" / "cgroup.procs"
+    command = ["sh", "-ec", 'umask 022; echo $$ >"$0"; exec "$@"', str(group), *joining, *daemon.command]
+    facts = {"name": daemon.name, "fingerprint": fingerprint(daemon)}
+    spawn(command, FOLDER / "run" / f"{daemon.name}.json", facts, FOLDER, log(daemon.name),
           env=environment(NODE_NAME=NODE, KUBECONFIG=str(kubeconfig("admin"))))
 
 

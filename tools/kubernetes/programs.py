@@ -23,8 +23,8 @@ KUBERNETES_FLAGS = [
                  "-X", package + ".gitTreeState=clean")
 ]
 HELM_FLAGS = ["-X", "helm.sh/helm/v3/internal/version.version=v{version}"] + [
-    flag for package in ("chartutil", "lint/rules")
-    for flag in ("-X", f"helm.sh/helm/v3/pkg/{package}.k8sVersionMajor=1", "-X", f"helm.sh/helm/v3/pkg/{package}.k8sVersionMinor=35")
+    flag for package in ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules")
+    for flag in ("-X", package + ".k8sVersionMajor=1", "-X", package + ".k8sVersionMinor=35")
 ]
 DAPR_FLAGS = ["-X", DAPR + "/pkg/buildinfo.version={version}"]
 
@@ -66,7 +66,7 @@ CRDS = {
 
 
 def missing():
-    """What `build` has yet to do, as words for people."""
+    """What `build` has yet to do, in words for people."""
     lacking = [name for name in NAMES if not builds.go_path(name).exists()]
     lacking += [what for what, path in (("Kafka", builds.kafka_path()), ("charts", sources_path())) if not path.exists()]
     return lacking + [f"Debian's {package}" for package in missing_packages()]
@@ -74,7 +74,7 @@ def missing():
 
 def missing_packages():
     if not shutil.which("dpkg-query"):
-        raise StackError("this takes Debian 12 or newer: there is no dpkg-query")
+        raise StackError("this takes Debian 12: there is no dpkg-query")
     command = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES]
     shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     return [package for package in PACKAGES if f"{package} installed" not in shown]
@@ -122,10 +122,11 @@ def sources_path():
 def take_sources(folder):
     """charts/dapr, charts/metrics-server, pause.c, crds.yaml."""
     folder.mkdir()
-    shutil.copytree(module("dapr", DAPR) / "charts" / "dapr", folder / "charts" / "dapr")
-    shutil.copytree(module("metrics-server", METRICS_SERVER) / "charts" / "metrics-server", folder / "charts" / "metrics-server")
+    for name, path in (("dapr", DAPR), ("metrics-server", METRICS_SERVER)):
+        shutil.copytree(module(name, path) / "charts" / name, folder / "charts" / name)
     shutil.copy(module("kubernetes", KUBERNETES) / "build" / "pause" / "linux" / "pause.c", folder)
-    texts = [text for name, inside in CRDS.items() for text in definitions(module("dapr" if name == DAPR else "crds", name) / inside)]
+    found = [module("dapr" if path == DAPR else "crds", path) / inside for path, inside in CRDS.items()]
+    texts = [text for inside in found for text in definitions(inside)]
     (folder / "crds.yaml").write_text("\n---\n".join(texts), encoding="utf-8")
 
 
