@@ -34,8 +34,8 @@ def addons():
     return [
         ("coredns", apply(programs.HERE / "coredns.yaml"), ""),
         ("crds", apply(programs.sources_path() / "crds.yaml"), ""),
-        ("crds-known", ["kubectl", "wait", "--for=condition=established", "crd", "--all"], ""),
         ("metrics-server", helm("metrics-server", "kube-system", charts / "metrics-server"), json.dumps(METRICS_VALUES)),
+        ("dapr-crds", ["kubectl", "wait", "--for=condition=established", "crd/configurations.dapr.io"], ""),
         ("dapr-config", apply(programs.HERE / "dapr.yaml"), ""),
         ("dapr", [*helm("dapr", "dapr-system", charts / "dapr"), "--wait", f"--timeout={SECS_MAX}s"],
          json.dumps(dapr_values())),

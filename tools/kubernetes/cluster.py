@@ -92,8 +92,9 @@ def up(say=say_to_stderr):
         for name, arguments, given in addons.addons():
             install_once(name, arguments, given, step)
         with step("pods"):
+            waiting = ["wait", "--for=condition=Ready", "pod", "--all", f"--timeout={READY_SECS_MAX}s"]
             for namespace in ("kube-system", "dapr-system"):
-                kubectl("wait", "--for=condition=Ready", "pod", "--all", "--namespace", namespace, f"--timeout={READY_SECS_MAX}s")
+                kubectl(*waiting, "--namespace", namespace)
     say(f"the cluster is up after {builds.elapsed(begin)}: tools/kubernetes.py run -- kubectl get pods --all-namespaces")
 
 

@@ -51,7 +51,8 @@ def build(name, file, context=None, arguments=None, network=False, log=None):
     """Builds an image from a Dockerfile whose base is one of ours. With `network` its RUN steps reach the registries of
     packages in the way this machine does; without it they reach nothing. Without a context it can copy nothing."""
     with tempfile.TemporaryDirectory(prefix="wealth-image-") as folder:
-        command = ["build", "--pull=never", "--layers", "--network", "host" if network else "none", "--tag", name, "--file", file]
+        reach = "host" if network else "none"
+        command = ["build", "--pull=never", "--layers", "--network", reach, "--tag", name, "--file", file]
         for volume in [*toolchain(), *(registries(pathlib.Path(folder)) if network else [])]:
             command += ["--volume", volume]
         for argument, value in (arguments or {}).items():
