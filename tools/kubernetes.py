@@ -19,8 +19,8 @@ Images come from here, with imagePullPolicy Never or IfNotPresent; Dockerfiles f
 and docker.io/library/rust:VERSION-slim-bookworm, both made on this machine (the latter for its version of Rust).
 State is in .cluster beside the code; what was built is in ~/.cache/wealth-companion.
 
-Needs root, Debian 12, Go and 4 GiB of memory. Building everything takes half an hour on two
-cores, once; after that the cluster is up in a minute.
+Needs root, Debian 12, Go and 4 GiB of memory. Building everything takes half an hour on two cores, once; after that the
+cluster is up in a minute.
 """
 
 import argparse

@@ -100,6 +100,7 @@ def up(say=say_to_stderr):
 
 def down(say=say_to_stderr):
     """Ends every process of the cluster and forgets all of it, whatever state it was in."""
+    check_machine()
     with alone(), uninterrupted():
         if not node.FOLDER.exists() and not members():
             return
@@ -127,7 +128,17 @@ def status():
     each = f"--output=jsonpath={{.items[*]{READY}.status}}"
     pods = kubectl("get", "pods", "--all-namespaces", each, PROBE).split() if good else []
     return {"ok": good, "processes": processes, "pods": len(pods), "pods_ready": pods.count("True"),
-            "memory_mib": sum(memory_mib(pid) or 0 for pid in members())}
+            "memory_mib": memory_of_all()}
+
+
+def memory_of_all():
+    """MiB of all processes, those in pods too; what they share counted once."""
+    total = 0
+    for pid in members():
+        with contextlib.suppress(OSError, IndexError):
+            rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+            total += int(rollup.partition("Pss:")[2].split()[0])
+    return round(total / 1024)
 
 
 # ---- Start --------------------------------------------------------------------------------------
