@@ -27,7 +27,7 @@ use crate::events::{EventType, catalogue};
 use crate::hints::Hints;
 use crate::http::ingress::Ingress;
 use crate::http::internal::{self, Internal};
-use crate::http::request;
+use crate::http::request::{self, Leaving};
 use crate::lifecycle::{Lifecycle, open_files};
 use crate::notifier::Notifier;
 use crate::projector::Projector;
@@ -281,7 +281,8 @@ impl Parts {
         };
         self.lifecycle
             .spawn("limits", every(TRIM_EVERY, draining, tidy));
-        let server = public_server(api, &self.config, &self.clock, &self.ids, listener)?;
+        let leaving = Leaving(self.lifecycle.shutting_down());
+        let server = public_server(api, &self.config, &self.clock, &self.ids, leaving, listener)?;
         serve(&self.lifecycle, "public listener", server, &self.config);
         Ok(())
     }
@@ -465,8 +466,10 @@ fn public_server(
     config: &Config,
     clock: &Clock,
     ids: &Ids,
+    leaving: Leaving,
     listener: TcpListener,
 ) -> io::Result<Server> {
+    let leaving = web::Data::new(leaving);
     let http = web::Data::new(config.http.clone());
     let clock = web::Data::new(clock.clone());
     let ids = web::Data::new(ids.clone());
@@ -481,6 +484,7 @@ fn public_server(
             .app_data(http.clone())
             .app_data(clock.clone())
             .app_data(ids.clone())
+            .app_data(leaving.clone())
             .configure(api::routes)
             .route("/openapi.json", web::get().to(openapi::show))
             .service(web::redirect("/docs", "/docs/"))

@@ -391,7 +391,8 @@ def of_settings(binary, file, pod):
     if "http" in ports and settings["http.public_addr"] != f"0.0.0.0:{ports['http']}":
         yield f"{role}: listens at {settings['http.public_addr']}, and its port `http` is {ports['http']}"
     leave = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    if pod["spec"]["terminationGracePeriodSeconds"] * 1_000 <= leave * 1_000 + settings["lifecycle.drain_deadline_ms"]:
+    if pod["spec"]["terminationGracePeriodSeconds"] * 1_000 <= leave * 1_000 + sum(
+            settings[f"lifecycle.{part}"] for part in ("drain_pause_ms", "drain_deadline_ms")):
         yield f"{role}: is killed before it has drained"
 
 

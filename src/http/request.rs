@@ -5,12 +5,14 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use std::future::{Ready, ready};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
@@ -97,6 +99,11 @@ fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// Whether the process takes its leave: clients are asked to close the connections that they keep, since the
+/// server is about to, and what one sends on a connection just as the other closes it is lost.
+#[derive(Debug, Clone)]
+pub struct Leaving(pub CancellationToken);
+
 impl FromRequest for RequestContext {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
@@ -130,6 +137,7 @@ pub async fn surround<B: MessageBody + 'static>(
     let context = RequestContext::of(request.headers(), clock, ids);
     request.extensions_mut().insert(context.clone());
     let limit = http.request_timeout;
+    let leaving = request.app_data::<web::Data<Leaving>>().cloned();
     let span = tracing::info_span!(
         "request",
         request_id = context.request_id,
@@ -154,7 +162,12 @@ pub async fn surround<B: MessageBody + 'static>(
         Ok(Ok(answered)) => {
             let (request, response) = answered.into_parts();
             let extra = request.extensions().get::<AnswerHeaders>().cloned();
-            let response = finish(response.map_into_boxed_body(), extra, line);
+            let mut response = finish(response.map_into_boxed_body(), extra, line);
+            if leaving.is_some_and(|leaving| leaving.0.is_cancelled()) {
+                response
+                    .head_mut()
+                    .set_connection_type(ConnectionType::Close);
+            }
             return Ok(ServiceResponse::new(request, response));
         }
         Ok(Err(error)) => error.error_response(),

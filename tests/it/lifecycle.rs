@@ -88,6 +88,8 @@ async fn the_end_comes_in_order() {
     let mut server = Process::start(folder.path(), &settings).await;
     let ada = server.register("ada").await;
     let mut stream = ada.follow(None).await;
+    let answer = ada.get("/v1/wallets").await;
+    assert!(!answer.headers.contains_key("connection"), "it is kept");
     server.internal("/readyz").await.expect("ready").expect(200);
 
     // First load balancers are told to look away; whoever still comes is served.
@@ -96,6 +98,9 @@ async fn the_end_comes_in_order() {
     assert_eq!(said.body["reasons"], json!({"process": "shutting down"}));
     server.internal("/livez").await.expect("alive").expect(200);
     ada.wallet("Checking", "USD", "1.00").await;
+    // Who keeps a connection is asked to let it go, before it is closed under a request.
+    let answer = ada.get("/v1/wallets").await;
+    assert_eq!(answer.header("connection"), "close");
 
     // Then streams end, ports close, and the process goes in peace.
     assert!(stream.alert().await.is_none());

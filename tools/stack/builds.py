@@ -29,7 +29,6 @@ PROGRAMS = {
                        ["-X", "github.com/dapr/dapr/pkg/buildinfo.version={version}"], "minutes"),
     "jaeger": GoProgram("github.com/jaegertracing/jaeger", "/cmd/jaeger", [], [], "up to ten minutes"),
     "logstore": GoProgram("github.com/VictoriaMetrics/VictoriaLogs", "/app/victoria-logs", [], [], "a minute"),
-    "kafka-exporter": GoProgram("github.com/danielqsj/kafka_exporter", "", [], [], "a minute"),
 }
 SHOW_SECS = 30
 LOG_LINES_SHOWN = 20

@@ -56,7 +56,9 @@ app.kubernetes.io/component: {{ .role }}
 
 {{/* How long a role may take to end once it has the signal, seconds. */}}
 {{- define "wealth.drainSeconds" -}}
-{{- div (add (int64 (dig "lifecycle" "drain_deadline_ms" 20000 .Values.config)) 999) 1000 -}}
+{{- $pause := dig "lifecycle" "drain_pause_ms" 0 .Values.config | int64 -}}
+{{- $drain := dig "lifecycle" "drain_deadline_ms" 20000 .Values.config | int64 -}}
+{{- div (add $pause $drain 999) 1000 -}}
 {{- end }}
 
 {{- define "wealth.port" -}}
