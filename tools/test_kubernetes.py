@@ -38,6 +38,8 @@ IMAGE_MB_MAX = 40
 ROLLBACK_SECS_MAX = 120
 BACK_SECS_MAX = 30
 READY_SECS = 240
+# Of what the pods request: more than they take at rest, less than under load.
+SCALE_PERCENT = 40
 
 
 class Broken(Exception):
@@ -267,6 +269,7 @@ def visitors(facts, name, bookers=8, rate=30, listeners=4):
     facts.setdefault("acknowledged", []).extend(told.pop("acknowledged"))
     facts[name] = told
     must(not told["failed"], f"{name}: {len(told['failed'])} of {told['requests']} requests failed: {told['failed'][:5]}")
+    must(not told["sent_again"], f"{name}: {told['sent_again']} requests met a connection that was just closed")
     must(told["alerts"] >= told["budgets_broken"] > 0, f"{name}: alerts are missing: {told}")
     must(told["alerts_missed"] == 0, f"{name}: streams lost alerts: {told}")
 
@@ -328,13 +331,19 @@ def kill_pods(facts):
 
 
 def scale_by_metrics(facts):
-    """The autoscaler sees what the pods use, and adds one under load."""
-    upgrade("one", "--wait", "--timeout", "300s", **{"autoscaling.cpuPercent": "30"})
+    """The autoscaler sees what the pods use: at rest it wants two of the api, under load three."""
+    upgrade("one", "--wait", "--timeout", "300s", **{"autoscaling.cpuPercent": SCALE_PERCENT, "roles.api.resources.requests.cpu": "100m"})
+    facts["at rest, % of requests"], _ = wait_for("the api rests", lambda: utilization() if utilization() < SCALE_PERCENT else None, 180)
+    wait_for("there are two again", lambda: len(pods("api")) == 2, 420)
     with visitors(facts, "while it scales", bookers=16, rate=150, listeners=1):
-        grown, facts["third api pod after, s"] = wait_for("the api grows", lambda: len(pods("api")) > 2, 180)
-    scaler = get("hpa", "wealth-companion-api")["status"]
-    facts["autoscaler"] = {"metrics": [it.get("resource", {}).get("current") for it in scaler["currentMetrics"]]}
-    must(grown, "the api did not grow")
+        _, took = wait_for("the api grows", lambda: len(pods("api")) > 2, 180)
+    facts["third api pod after, s"], facts["under load, % of requests"] = round(took, 1), utilization()
+
+
+def utilization():
+    """Of the pods of the api, as the autoscaler sees it: percent of what they request."""
+    metrics = get("hpa", "wealth-companion-api")["status"].get("currentMetrics") or []
+    return next((it["resource"]["current"].get("averageUtilization", 0) for it in metrics if it["type"] == "Resource"), 1_000)
 
 
 def let_nobody_in(facts):
