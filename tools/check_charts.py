@@ -40,6 +40,8 @@ builds.PROGRAMS.update({
     "kube-score": GoProgram("github.com/zegl/kube-score", "/cmd/kube-score", [], [], "a minute",
                             programs.HERE / "kube-score", static=True),
 })
+# The bare names by which the binary takes secrets (src/config/keys.rs); whoever renames one breaks `check_settings`.
+SECRET_VARIABLES = ("DATABASE_URL", "JWT_SECRET_KEY", "REDIS_URL", "GEMINI_API_KEY")
 TOOLS = ("helm", "kubectl", "kubeconform", "kube-score")
 
 # Each is rendered with each: roles, ways in, ways of secrets, autoscaling, Dapr or not.
@@ -57,7 +59,8 @@ WAYS_IN = {
                 "route.httproute.gatewayClassName": "cilium", "route.clusterIssuer": "letsencrypt"},
     "route": {"route.kind": "httproute", "route.hosts[0]": "api.example.com", "route.httproute.parentRefs[0].name": "shared"},
 }
-SCALING = {"none": {"autoscaling.kind": "none"}, "hpa": {"autoscaling.inFlight": "20"}, "keda": {"autoscaling.kind": "keda"}}
+SCALING = {"none": {"autoscaling.kind": "none"}, "hpa": {"autoscaling.kind": "hpa", "autoscaling.inFlight": "20"},
+           "keda": {"autoscaling.kind": "keda"}}
 PROFILES = ("values.yaml", "values-dev.yaml", "values-production.yaml")
 MORE = {
     "api alone": {"roles.projector.enabled": "false", "roles.notifier.enabled": "false"},
@@ -68,6 +71,8 @@ MORE = {
                  "dapr.makeTokens": "false"},
     "placed": {"nodeSelector.pool": "system", "tolerations[0].key": "dedicated", "tolerations[0].operator": "Exists",
                "priorityClassName": "high", "podLabels.team": "money", "podAnnotations.note": "hello"},
+    "own certificate": {"route.kind": "httproute", "route.hosts[0]": "api.example.com", "route.tlsSecret": "ours",
+                        "route.httproute.gatewayClassName": "cilium", "networkPolicy.apiFrom[0].ipBlock.cidr": "10.0.0.0/8"},
     "long numbers": {"config.streams.per_user_max": "1000", "config.http.body_max_bytes": "20971520",
                      "config.data_dir": "/data"},
 }
@@ -85,6 +90,10 @@ WRONG = (
     ({"roles.api.autoscaling.min": "11"}, "min is above max"),
     ({"roles.api.resources.limits.cpu": "many"}, "does not match pattern"),
     ({"image.digest": "latest"}, "does not match pattern"),
+    ({"roles.api.resources.limits.memory": "100Zz"}, "does not match pattern"),
+    ({"config.bus.kind": "kafka"}, "config.bus.kind: kafka goes without TLS"),
+    ({"podLabels.app\\.kubernetes\\.io/name": "other"}, "invalid propertyName"),
+    ({"preStopSeconds": "0"}, "minimum"),
     ({"certificates.secret": "a", "certificates.configMap": "b"}, "not both"),
 )
 # Tests of kube-score that are not for us, and why.
@@ -93,13 +102,19 @@ NOT_FOR_US = {
     "container-security-context-user-group-id": "65532, as distroless images have it, not above 10000",
     "container-ephemeral-storage-request-and-limit": "nothing is written to disk",
     "deployment-replicas": "one is enough to try it out",
-    "deployment-targeted-by-hpa-does-not-have-replicas-configured":
-        "they are those that run now; left out, the upgrade that turns autoscaling on would begin with one",
     "deployment-has-host-podantiaffinity": "spread by topologySpreadConstraints instead",
-    "networkpolicy-targets-pod": "policies of the pods of hooks are those of all pods",
-    "pod-networkpolicy": "where policies are turned off on purpose",
+    "networkpolicy-targets-pod": "a rule of our own says which there must be",
+    "pod-networkpolicy": "a rule of our own says which there must be",
     "pod-probes": "liveness and readiness ask two addresses of one port; hooks have none",
-    "pod-topology-spread-constraints": "hooks run one pod",
+    "pod-topology-spread-constraints": "hooks run one pod; a rule of our own asks it of the roles",
+}
+# What the chart gives the sidecar to end after the role has.
+GRACE_OF_SIDECAR_SECS = 10
+# Annotations that there must be, and what they must say, where that is always the same.
+OF_SIDECAR = {
+    "app-token-secret": "wealth-companion-app-token", "api-token-secret": "wealth-companion-dapr-api-token",
+    "config": "wealth-companion", "enable-app-health-check": "true", "app-health-check-path": "/livez", "log-as-json": "true",
+    "sidecar-cpu-request": None, "sidecar-memory-request": None, "sidecar-cpu-limit": None, "sidecar-memory-limit": None,
 }
 # Secrets and ConfigMaps that others make.
 MADE_BY_OTHERS = {"wealth-companion", "wealth-companion-redis", "wealth-companion-kafka", "kafka-cluster-cluster-ca-cert",
@@ -150,7 +165,7 @@ def check_rendering(name, profile, set_values, schemas):
     if shown.returncode:
         return [f"{name}: {shown.stderr.strip()}"]
     found = documents(shown.stdout)
-    problems = [*valid(shown.stdout, schemas), *scored(shown.stdout), *by_our_rules(found)]
+    problems = [*valid(shown.stdout, schemas), *scored(shown.stdout), *by_our_rules(found), *complete(found, given(profile, set_values))]
     return [f"{name}: {problem}" for problem in problems]
 
 
@@ -249,6 +264,8 @@ def scored(text):
     ignored = [part for name in NOT_FOR_US for part in ("--ignore-test", name)]
     command = [tool("kube-score"), "score", "--output-format", "ci", "--kubernetes-version", "v1.35", *ignored, "-"]
     shown = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if not shown.stdout.strip():
+        return [f"kube-score: {shown.stderr.strip()}"]
     return [line for line in shown.stdout.splitlines() if line.startswith(("[CRITICAL]", "[WARNING]"))]
 
 
@@ -317,8 +334,9 @@ def of_pod(pod, kind, found):
     known = {it["metadata"]["name"] for it in found if it["kind"] in ("Secret", "ConfigMap")} | MADE_BY_OTHERS
     yield from (f"asks for {name}, which nobody makes" for name in references(spec) if name not in known)
     if kind == "Deployment":
-        yield from (f"{container['name']} has no {probe}" for container in spec["containers"]
-                    for probe in ("startupProbe", "livenessProbe", "readinessProbe") if probe not in container)
+        yield from (f"{container['name']} is not asked by {probe} at {path}" for container in spec["containers"]
+                    for probe, path in (("startupProbe", "/readyz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz"))
+                    if container.get(probe, {}).get("httpGet") != {"path": path, "port": "internal"})
 
 
 def references(spec):
@@ -349,10 +367,102 @@ def of_deployment(spec):
             yield "role and sidecar want the same port"
         sidecar = int(annotations["dapr.io/block-shutdown-duration"].removesuffix("s"))
         rest = int(annotations["dapr.io/graceful-shutdown-seconds"])
-        if sidecar < leave:
+        drain = template["spec"]["terminationGracePeriodSeconds"] - GRACE_OF_SIDECAR_SECS - leave
+        if sidecar < leave + drain:
             yield "its sidecar is gone before the role"
+        for name, wanted in OF_SIDECAR.items():
+            if annotations.get(f"dapr.io/{name}") in (None, "") or wanted not in (None, annotations[f"dapr.io/{name}"]):
+                yield f"has dapr.io/{name} {annotations.get(f'dapr.io/{name}')!r}"
+        mounted = dict(it.split(":") for it in annotations["dapr.io/volume-mounts"].split(","))
+        volumes = {it["name"] for it in template["spec"]["volumes"]}
+        if "/var/run/secrets/kubernetes.io/serviceaccount" not in mounted.values() or not mounted.keys() <= volumes:
+            yield "its sidecar has no token of Kubernetes, or volumes that are not there"
         if template["spec"]["terminationGracePeriodSeconds"] <= sidecar + rest:
             yield "its sidecar is killed before it has ended"
+
+
+def given(profile, set_values):
+    """The values of a rendering, as Helm puts them together."""
+    merged = documents((CHART / "values.yaml").read_text(encoding="utf-8"))[0]
+    merge(merged, documents((CHART / profile).read_text(encoding="utf-8"))[0])
+    for name, value in set_values.items():
+        place, keys = merged, name.split(".")
+        for key_ in keys[:-1]:
+            place = place.setdefault(key_, {})
+        place[keys[-1]] = {"true": True, "false": False}.get(value, value)
+    return merged
+
+
+def merge(into, other):
+    for name, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def complete(found, values):
+    """Nothing is missing of what these values ask for."""
+    named = {(it["kind"], it["metadata"]["name"]): it for it in found}
+    roles = [role for role in ROLES if values["roles"][role]["enabled"]]
+    config = values["config"]
+    uses_dapr = "dapr" in (config["bus"]["kind"], config["state"]["kind"]) or bool(config["dapr"]["secretstore"])
+    scaler = {"hpa": "HorizontalPodAutoscaler", "keda": "ScaledObject"}.get(values["autoscaling"]["kind"])
+    wanted = [(kind, f"wealth-companion-{role}") for role in roles for kind in ("Deployment", "PodDisruptionBudget", scaler) if kind]
+    wanted += [("ServiceAccount", "wealth-companion")]
+    wanted += [("Service", "wealth-companion-api"), ("Pod", "wealth-companion-test")] if "api" in roles else []
+    wanted += [("Job", "wealth-companion-migrate")] if values["migrate"]["enabled"] else []
+    wanted += [("Role", "wealth-companion"), ("RoleBinding", "wealth-companion")] if uses_dapr else []
+    wanted += [("PodMonitor", "wealth-companion")] if values["monitoring"]["podMonitors"] else []
+    if values["networkPolicy"]["enabled"]:
+        wanted += [("NetworkPolicy", name) for name in ("wealth-companion", "wealth-companion-metrics")]
+    yield from (f"{kind} {name} is missing" for kind, name in wanted if (kind, name) not in named)
+    if policy := named.get(("NetworkPolicy", "wealth-companion")):
+        ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
+        needed = {53, 5432, 6379, 443, 4318, *((9093,) if uses_dapr else ())}
+        if not needed <= ports or policy["spec"]["policyTypes"] != ["Ingress", "Egress"] or policy["spec"].get("ingress"):
+            yield f"NetworkPolicy wealth-companion lets out to {sorted(ports)}, and in {policy['spec'].get('ingress')}"
+        metrics = named.get(("NetworkPolicy", "wealth-companion-metrics"), {"spec": {"ingress": [{"ports": []}]}})
+        if {port["port"] for port in metrics["spec"]["ingress"][0]["ports"]} != {9090, 9091}:
+            yield "NetworkPolicy wealth-companion-metrics is about other ports"
+    for role in roles:
+        deployment = named.get(("Deployment", f"wealth-companion-{role}"))
+        if deployment:
+            yield from (f"Deployment {role}: {problem}" for problem in as_wanted(role, deployment["spec"], values, uses_dapr))
+        if scaled := named.get(("ScaledObject", f"wealth-companion-{role}")):
+            query = scaled["spec"]["triggers"][1]["metadata"]["query"]
+            metric = {"api": "wealth_http_requests_in_flight{"}.get(role) or (
+                f'kafka_consumergroup_lag{{consumergroup="wealth-companion-{role}"' if uses_dapr
+                else f'wealth_consumer_lag_events{{consumer="{role}"')
+            if metric not in query or f'namespace="{NAMESPACE}"' not in query:
+                yield f"ScaledObject {role} asks for {query}"
+
+
+def as_wanted(role, spec, values, uses_dapr):
+    pod = spec["template"]["spec"]
+    container, first = pod["containers"][0], pod["initContainers"][0]
+    if ("replicas" in spec) != (values["autoscaling"]["kind"] == "none"):
+        yield "says how many replicas there are where the autoscaler does, or does not where nobody else does"
+    if pod["serviceAccountName"] != "wealth-companion":
+        yield f"runs as {pod['serviceAccountName']}"
+    file = "/etc/wealth-companion/config/config.toml"
+    if container["args"] != ["--role", role, "--config", file] or first["args"] != ["config", "check", "--config", file]:
+        yield f"runs {container['args']} after {first['args']}"
+    for one in (container, first):
+        if not any(file.startswith(mount["mountPath"] + "/") for mount in one["volumeMounts"]):
+            yield f"{one['name']} has no settings"
+    wanted = set() if values["config"]["dapr"]["secretstore"] else set(SECRET_VARIABLES)
+    if not wanted <= {it["name"] for it in first.get("env", [])}:
+        yield "checks its settings without the secrets"
+    wanted |= {"DAPR_API_TOKEN", "APP_API_TOKEN"} if uses_dapr else set()
+    if wanted != {it["name"] for it in container.get("env", [])}:
+        yield f"has the variables {sorted(it['name'] for it in container.get('env', []))}"
+    spread = {it["topologyKey"] for it in pod["topologySpreadConstraints"]}
+    if spread != {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}:
+        yield f"is spread over {spread}"
+    chosen = {"app.kubernetes.io/name": "wealth-companion", "app.kubernetes.io/component": role}
+    if any(it["labelSelector"]["matchLabels"] != chosen for it in pod["topologySpreadConstraints"]):
+        yield "is spread beside other pods"
 
 
 # ---- What the binary says ---------------------------------------------------------------------------------------
@@ -366,7 +476,7 @@ def check_settings(binary):
             yield f"{profile}: {shown.stderr.strip()}"
             continue
         found = documents(shown.stdout)
-        text = next(it for it in found if it["kind"] == "ConfigMap" and it["metadata"]["name"] == "wealth-companion")
+        text = next(it for it in found if it["kind"] == "ConfigMap" and it["metadata"]["name"] != "wealth-companion-migrate")
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "config.toml")
             file.write_text(text["data"]["config.toml"], encoding="utf-8")
@@ -377,14 +487,19 @@ def check_settings(binary):
 def of_settings(binary, file, pod):
     container = pod["spec"]["containers"][0]
     role, ports = container["name"], {port["name"]: port["containerPort"] for port in container["ports"]}
-    secrets = {"DATABASE_URL": "postgres://db/wealth", "JWT_SECRET_KEY": "k:" + "0123456789abcdef" * 3,
-               "REDIS_URL": "redis://redis"}
-    environment = {"PATH": os.environ["PATH"], **secrets}
+    # As the pod gives them, by the pod's names; where a store of Dapr tells the secrets, nobody knows them here.
+    secrets = {"DATABASE_URL": "postgres://u:p@db/wealth", "JWT_SECRET_KEY": "k:" + "0123456789abcdef" * 3, "REDIS_URL": "redis://redis",
+               "GEMINI_API_KEY": "key", "DAPR_API_TOKEN": "token", "APP_API_TOKEN": "token"}
+    variables = {it["name"] for it in container.get("env", [])}
+    environment = {"PATH": os.environ["PATH"], **{name: secrets.get(name, "") for name in variables}}
     checked = said_by([binary, "--role", role, "config", "check", "--config", file], env=environment)
     if checked.returncode:
         yield f"{role}: {checked.stdout.strip()}"
         return
     shown = said_by([binary, "--role", role, "config", "show", "--json", "--config", file], env=environment)
+    heard = sum("environment" in it["source"] for it in json.loads(shown.stdout).values())
+    if heard != len(variables):
+        yield f"{role}: does not know all of {sorted(variables)}"
     settings = {key: it["value"] for key, it in json.loads(shown.stdout).items()}
     if settings["http.internal_addr"] != f"0.0.0.0:{ports['internal']}":
         yield f"{role}: listens at {settings['http.internal_addr']}, and its port `internal` is {ports['internal']}"
@@ -421,6 +536,10 @@ def check_kafka_and_dapr(schemas):
     at_home = [it for path in (ROOT / "dapr" / "local").glob("*.yaml") for it in documents(path.read_text(encoding="utf-8"))]
     yield from (f"dapr: {name} has no counterpart in dapr/local" for name in by_name
                 if name not in {it["metadata"]["name"] for it in at_home})
+    for path in ("resiliency.yaml", "config.yaml"):
+        there, here = (documents((folder / path).read_text(encoding="utf-8"))[0]["spec"] for folder in (ROOT / "dapr", ROOT / "dapr" / "local"))
+        same = ("policies", "targets") if path == "resiliency.yaml" else ("api", "features", "metrics")
+        yield from (f"dapr: {part} in {path} is not what it is in dapr/local" for part in same if there[part] != here[part])
     # What differs at home is where the brokers are and how one gets in, and nothing else.
     ways = {"brokers", "authType", "saslMechanism", "saslUsername", "saslPassword", "caCert"}
     both = [{it["name"]: it.get("value") for it in one["spec"]["metadata"] if it["name"] not in ways}
@@ -437,6 +556,8 @@ def check_kafka_and_dapr(schemas):
 def of_kafka(found, pubsub):
     kafka = next(it for it in found if it["kind"] == "Kafka")
     user = next(it for it in found if it["kind"] == "KafkaUser")
+    if kafka["spec"]["kafka"]["version"] != builds.kafka_version():
+        yield f"is Kafka {kafka['spec']['kafka']['version']}, and {builds.kafka_version()} is the one that is tested"
     metadata = {it["name"]: it.get("value", it.get("secretKeyRef")) for it in pubsub["spec"]["metadata"]}
     if metadata["saslUsername"] != user["metadata"]["name"] or metadata["saslPassword"]["name"] != user["metadata"]["name"]:
         yield "the sidecars are not the user"

@@ -532,7 +532,7 @@ class World:
             for it in self.options.get("values", []):
                 if not os.path.exists(it):
                     self.fail("open " + it + ": no such file or directory")
-            tag = next((it.split("=", 1)[1] for it in self.options.get("set", []) if it.startswith("image.tag=")), None)
+            tag = next((it.split("=", 1)[1] for it in self.options.get("set-string", []) if it.startswith("image.tag=")), None)
             self.state["releases"][arguments[0]] = {
                 "revision": (release or {"revision": 0})["revision"] + 1,
                 "updated": "2026-01-01T00:00:00Z",
@@ -727,7 +727,7 @@ class Up(Story):
         self.assertIn("helm upgrade --install wealth-companion helm/wealth-companion", product)
         for part in (
             "--values helm/wealth-companion/values-production.yaml",
-            "--set image.tag=v1",
+            "--set-string image.tag=v1",
             "--atomic --timeout 10m",
             "--set image.repository=registry.digitalocean.com/wealth-companion/wealth-companion",
             "--set image.pullSecrets={wealth-companion}",
@@ -832,6 +832,8 @@ class Up(Story):
         self.assertEqual(self.state["content"]["clusterissuer/letsencrypt"]["spec"]["acme"]["email"], "ops@example.org")
         self.assertEqual(len(self.changes()), 2)
         self.assertIn("--set route.hosts={api.example.org} --set route.clusterIssuer=letsencrypt", self.changes()[-1])
+        # Who asks is told from who asks in between: the pods' range and the nodes'.
+        self.assertIn("--set config.http.trusted_proxies=192.168.0.0/20\\,10.114.0.0/20 ", self.changes()[-1])
 
     def test_another_tag_changes_the_product_and_nothing_else(self):
         self.begin_made()

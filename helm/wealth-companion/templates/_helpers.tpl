@@ -61,24 +61,22 @@ app.kubernetes.io/component: {{ .role }}
 {{- div (add $pause $drain 999) 1000 -}}
 {{- end }}
 
+{{/* The name of the settings' ConfigMap. Other settings have another: pods of the release before keep theirs. */}}
+{{- define "wealth.configName" -}}
+wealth-companion-{{ include "wealth.config" . | sha256sum | trunc 10 }}
+{{- end }}
+
+{{/* The Secret with the certificate of `route.hosts`; empty without one. */}}
+{{- define "wealth.tlsSecret" -}}
+{{- .Values.route.tlsSecret | default (ternary "" "wealth-companion-tls" (empty .Values.route.clusterIssuer)) -}}
+{{- end }}
+
 {{- define "wealth.port" -}}
 {{- last (splitList ":" .) -}}
 {{- end }}
 
 {{- define "wealth.publicPort" -}}{{ include "wealth.port" .Values.config.http.public_addr }}{{- end }}
 {{- define "wealth.internalPort" -}}{{ include "wealth.port" .Values.config.http.internal_addr }}{{- end }}
-
-{{/* How many replicas a role has, or begins with: what runs now stays, or an upgrade would undo what the autoscaler has
-done. {role, settings, root} */}}
-{{- define "wealth.replicas" -}}
-{{- if eq "none" .root.Values.autoscaling.kind -}}
-{{ .settings.replicas }}
-{{- else -}}
-{{- $least := int64 .settings.autoscaling.min -}}
-{{- $now := dig "spec" "replicas" 0 (lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "wealth-companion-%s" .role)) | int64 -}}
-{{ min (max $now $least) (int64 .settings.autoscaling.max) }}
-{{- end }}
-{{- end }}
 
 {{/* Of every container. */}}
 {{- define "wealth.securityContext" -}}
@@ -155,7 +153,7 @@ priorityClassName: {{ . }}
 {{- range $role := list "projector" "notifier" }}
   {{- $settings := index $.Values.roles $role }}
   {{- $most := ternary $settings.replicas $settings.autoscaling.max (eq "none" $.Values.autoscaling.kind) | int64 }}
-  {{- if and (include "wealth.usesDapr" $) (gt $most $partitions) }}
+  {{- if and (ne "embedded" (dig "bus" "kind" "embedded" $.Values.config)) (gt $most $partitions) }}
     {{- fail (printf "roles.%s: %d replicas, but topics have %d partitions (config.kafka.partitions): the others would idle" $role $most $partitions) }}
   {{- end }}
 {{- end }}
@@ -163,6 +161,9 @@ priorityClassName: {{ . }}
   {{- if gt (int64 $settings.autoscaling.min) (int64 $settings.autoscaling.max) }}
     {{- fail (printf "roles.%s.autoscaling: min is above max" $role) }}
   {{- end }}
+{{- end }}
+{{- if eq "kafka" (dig "bus" "kind" "embedded" .Values.config) }}
+  {{- fail "config.bus.kind: kafka goes without TLS and password, which this chart lets no role do; dapr or embedded" }}
 {{- end }}
 {{- if and (ne .Values.route.kind "none") (not .Values.route.hosts) }}
   {{- fail "route.hosts: name the hosts that clients use" }}
