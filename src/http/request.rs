@@ -7,7 +7,8 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{
-    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
@@ -189,12 +190,19 @@ fn finish(response: HttpResponse, extra: Option<AnswerHeaders>, mut line: Line) 
 /// The route of a request that came to none.
 const UNMATCHED: &str = "unmatched";
 
+/// What a browser may do with an answer that it takes for a page: nothing.
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// With the page of the documentation: run what this server gives it, and ask this server. Its pictures are within
+/// its styles.
+const PAGE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Every error leaves as problem+json, whoever made it.
 fn readable(response: HttpResponse, context: &RequestContext) -> (HttpResponse, Option<Problem>) {
     let problem = response.extensions().get::<Problem>().cloned();
     let is_problem = response
         .headers()
-        .get(actix_web::http::header::CONTENT_TYPE)
+        .get(CONTENT_TYPE)
         .is_some_and(|value| value == super::problem::CONTENT_TYPE);
     let problem = match problem {
         None if response.status().as_u16() >= 400 && !is_problem => {
@@ -217,7 +225,14 @@ fn with_headers(
     if let Ok(id) = HeaderValue::from_str(&context.request_id) {
         headers.insert(X_REQUEST_ID, id);
     }
+    let is_page = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|media| media.as_bytes().starts_with(b"text/html"));
+    let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -35,6 +35,7 @@ mod redelivery;
 mod redis;
 mod registering;
 mod schema;
+mod security;
 mod sign_in;
 mod sqlite;
 mod streams;
