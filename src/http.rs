@@ -21,6 +21,8 @@ pub mod problem;
 pub mod query;
 /// What surrounds every request: ids, trace, log line, metrics, headers.
 pub mod request;
+/// Bodies that nobody has read to their end.
+mod unread;
 
 pub use body::Body;
 pub use checks::Checks;

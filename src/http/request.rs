@@ -19,6 +19,7 @@ use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::Problem;
+use super::unread::Chunks;
 use crate::clock::{Clock, Ids};
 use crate::config::Http;
 use crate::events::Cause;
@@ -125,7 +126,7 @@ impl FromRequest for RequestContext {
 /// # Errors
 /// A request that ran out of time: the error carries the whole answer.
 pub async fn surround<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let begun = Instant::now();
@@ -139,6 +140,7 @@ pub async fn surround<B: MessageBody + 'static>(
     request.extensions_mut().insert(context.clone());
     let limit = http.request_timeout;
     let leaving = request.app_data::<web::Data<Leaving>>().cloned();
+    let chunks = Chunks::of(&mut request);
     let span = tracing::info_span!(
         "request",
         request_id = context.request_id,
@@ -163,11 +165,12 @@ pub async fn surround<B: MessageBody + 'static>(
         Ok(Ok(answered)) => {
             let (request, response) = answered.into_parts();
             let extra = request.extensions().get::<AnswerHeaders>().cloned();
-            let mut response = finish(response.map_into_boxed_body(), extra, line);
-            if leaving.is_some_and(|leaving| leaving.0.is_cancelled()) {
-                response
-                    .head_mut()
-                    .set_connection_type(ConnectionType::Close);
+            let is_leaving = leaving.is_some_and(|leaving| leaving.0.is_cancelled());
+            // The framework limits the time of the first head alone: a stranger gets no second.
+            let is_stranger = extra.is_none();
+            let mut response = finish(response.map_into_boxed_body(), extra, line, chunks);
+            if is_leaving || is_stranger {
+                close(&mut response);
             }
             return Ok(ServiceResponse::new(request, response));
         }
@@ -175,16 +178,32 @@ pub async fn surround<B: MessageBody + 'static>(
         Err(_) => Problem::out_of_time().error_response(),
     };
     // The framework has taken the request: what is left is to answer as an error does.
-    let response = finish(failed, None, line);
+    let mut response = finish(failed, None, line, chunks);
+    close(&mut response);
     Err(InternalError::from_response("answered", response).into())
 }
 
 /// What every answer gets on its way out: the form of a problem, the headers, the line in the log.
-fn finish(response: HttpResponse, extra: Option<AnswerHeaders>, mut line: Line) -> HttpResponse {
+fn finish(
+    response: HttpResponse,
+    extra: Option<AnswerHeaders>,
+    mut line: Line,
+    chunks: Option<Chunks>,
+) -> HttpResponse {
     let (response, problem) = readable(response, &line.context);
     line.status = Some(response.status().as_u16());
     line.problem = problem;
-    with_headers(response, &line.context, extra)
+    let response = with_headers(response, &line.context, extra);
+    match chunks {
+        Some(chunks) => chunks.kept_by(response),
+        None => response,
+    }
+}
+
+fn close(response: &mut HttpResponse) {
+    response
+        .head_mut()
+        .set_connection_type(ConnectionType::Close);
 }
 
 /// The route of a request that came to none.
@@ -242,7 +261,8 @@ fn with_headers(
     response
 }
 
-/// Headers that something on the way wants on the answer, whatever the answer is.
+/// Headers that something on the way wants on the answer, whatever the answer is. Where somebody with a session has
+/// asked they are there, and be they none.
 #[derive(Debug, Default, Clone)]
 pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 

@@ -3,6 +3,8 @@
 
 /// What browsers are told, and that other origins are told nothing.
 mod browsers;
+/// Clients that take their time.
+mod slow;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
