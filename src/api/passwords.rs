@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Ids;
 use crate::config::Auth;
 use crate::http::Problem;
+use crate::telemetry::metrics::names;
 
 /// Lanes of argon2id: as OWASP recommends.
 const LANES: u32 = 1;
@@ -66,6 +67,7 @@ impl Passwords {
         let params = self.params.clone();
         let salt = self.ids.secret();
         self.off_thread(move || {
+            metrics::counter!(names::PASSWORDS_HASHED_TOTAL).increment(1);
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                 .hash_password_with_salt(password.as_bytes(), &salt[..SALT_BYTES])
                 .map(|hash| hash.to_string())
@@ -82,6 +84,7 @@ impl Passwords {
         let hash = hash.unwrap_or_else(|| self.nobody.to_string());
         self.off_thread(move || {
             PasswordHash::new(&hash).is_ok_and(|hash| {
+                metrics::counter!(names::PASSWORDS_HASHED_TOTAL).increment(1);
                 Argon2::default()
                     .verify_password(password.as_bytes(), &hash)
                     .is_ok()
@@ -143,11 +146,36 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    use argon2::password_hash::phc::Output;
     use futures_util::FutureExt;
     use tokio::time::timeout;
 
     use super::*;
     use crate::config::{Config, LoadArgs};
+
+    #[tokio::test]
+    async fn the_hash_that_nobody_has_costs_what_others_cost() {
+        let args = LoadArgs::new()
+            .flag("auth.jwt_secret_key", "k".repeat(32), "--set")
+            .flag("auth.hash_memory_kib", "64", "--set")
+            .flag("auth.hash_iterations", "3", "--set");
+        let config = Config::load(&args).expect("a configuration").config;
+        let passwords = Passwords::new(&config.auth, Ids::seeded(1)).expect("parameters");
+        let hash = passwords.hash("correct horse battery".to_owned()).await;
+        let (hash, nobody) = (hash.expect("a hash"), passwords.nobody.to_string());
+        let hash = PasswordHash::new(&hash).expect("a PHC string");
+        let nobody = PasswordHash::new(&nobody).expect("a PHC string");
+        assert_eq!(
+            (nobody.algorithm, nobody.version, &nobody.params),
+            (hash.algorithm, hash.version, &hash.params)
+        );
+        let bytes = |hash: &PasswordHash| {
+            let salt = hash.salt.as_ref().map(|it| it.len());
+            (salt, hash.hash.as_ref().map(Output::len))
+        };
+        assert_eq!(bytes(&nobody), bytes(&hash));
+        assert_eq!(bytes(&nobody), (Some(SALT_BYTES), Some(32)));
+    }
 
     #[tokio::test]
     async fn hashing_that_nobody_waits_for_counts_until_it_has_ended() {

@@ -3,6 +3,8 @@
 
 /// What browsers are told, and that other origins are told nothing.
 mod browsers;
+/// That an address which nobody has costs what one costs that somebody has.
+mod hashing;
 /// Clients that take their time.
 mod slow;
 

@@ -124,6 +124,8 @@ catalogue! {
         Kind::Counter, Count, [], "Requests refused because the caller sent too many";
     SIGN_IN_TOTAL = "wealth_sign_in_total",
         Kind::Counter, Count, ["outcome"], "Attempts to sign in";
+    PASSWORDS_HASHED_TOTAL = "wealth_passwords_hashed_total",
+        Kind::Counter, Count, [], "Passwords hashed, to keep them or to compare; as often for an address that nobody has";
 
     // The database and the event log.
     LOG_EVENTS_APPENDED_TOTAL = "wealth_log_events_appended_total",
