@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use crate::config::{Config, LoadArgs, Loaded};
 use crate::demo::{self, DemoOptions};
 use crate::secrets::store::{self, Need};
 use crate::store::audit::Audit;
-use crate::store::{Store, schema};
+use crate::store::{Store, backup, schema};
 use crate::telemetry::logs::Loki;
 
 /// The backend of Wealth Companion: an HTTP API, a projector that keeps sums and watches budgets, and
@@ -118,6 +118,14 @@ enum Command {
         /// Rebuild what differs; safe beside a running server
         #[arg(long)]
         repair: bool,
+    },
+    /// Copy the embedded database into a file, beside a server that goes on
+    ///
+    /// The file holds the books as they are at one moment, and is not there before it is complete. To go back to it,
+    /// end the server, move wealth.db, wealth.db-wal and wealth.db-shm away, and put it in the place of wealth.db.
+    Backup {
+        /// Where to; nothing is written over
+        file: PathBuf,
     },
     /// Bring the schema of the database up to date, take it back, or show how far it is
     Migrate {
@@ -207,6 +215,7 @@ impl Cli {
                 forget,
             }) => play_demo(url, pace_ms, forget),
             Some(Command::Verify { repair }) => verify(&self.settings.with_database()?, repair),
+            Some(Command::Backup { file }) => back_up(&self.settings.with_database()?, &file),
             Some(Command::Migrate { command }) => {
                 migrate::run(&command, &self.settings.with_database()?)
             }
@@ -320,6 +329,15 @@ fn play_demo(url: String, pace_ms: u64, forget: bool) -> anyhow::Result<ExitCode
         password: ids.v4().to_string(),
     };
     on_runtime(demo::run(options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn back_up(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
+    let bytes = on_runtime(async { Ok(backup::write(config, file).await?) })?;
+    print(&format!(
+        "{}: {bytes} bytes, all of them readable\n",
+        file.display()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

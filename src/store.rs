@@ -11,6 +11,8 @@ pub mod alerts;
 pub mod at_once;
 /// Recounts what is kept, and repairs it.
 pub mod audit;
+/// A copy of the embedded database.
+pub mod backup;
 /// Budgets and their standing in a period.
 pub mod budgets;
 /// Categories of bookings.

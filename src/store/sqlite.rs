@@ -2,11 +2,13 @@
 
 pub(super) mod writer;
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 
@@ -61,11 +63,30 @@ pub(super) async fn open(
     Ok((writes, reads))
 }
 
+/// A connection that only reads, outside of the pools.
+pub(super) async fn reader(config: &Config) -> Result<SqliteConnection, StoreError> {
+    let options =
+        connect_options(&config.database_url())?.busy_timeout(config.database.busy_timeout);
+    connect(options).await
+}
+
+/// The same, on another file.
+pub(super) async fn reader_of(file: &Path) -> Result<SqliteConnection, StoreError> {
+    connect(SqliteConnectOptions::new().filename(file)).await
+}
+
+async fn connect(options: SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    options
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|error| StoreError::Busy(format!("cannot open the database: {error}")))
+}
+
 async fn pool(
     options: SqliteConnectOptions,
     connections_max: u32,
 ) -> Result<DatabaseConnection, StoreError> {
-    use sea_orm::sqlx::ConnectOptions as _;
     let pool = SqlitePoolOptions::new()
         .max_connections(connections_max)
         .idle_timeout(None)
