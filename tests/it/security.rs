@@ -3,10 +3,18 @@
 
 /// What browsers are told, and that other origins are told nothing.
 mod browsers;
+/// What is sent comes out nowhere else.
+mod canary;
+/// Which doors are open, and what opens the others.
+mod doors;
 /// That an address which nobody has costs what one costs that somebody has.
 mod hashing;
 /// Clients that take their time.
 mod slow;
+/// Requests that two servers would read in two ways.
+mod smuggling;
+/// URLs that somebody could name.
+mod urls;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
