@@ -307,7 +307,8 @@ def refuse_a_bad_release(facts):
            "never ready": {"config.dapr.secretstore": "nowhere"}}
     with visitors(facts, "during bad releases"):
         for name, more in bad.items():
-            _, took = upgrade("two", "--atomic", "--timeout", "45s", fails=True, **more)
+            said, took = upgrade("two", "--atomic", "--timeout", "45s", fails=True, **more)
+            must("has been rolled back" in said, f"{name}: {said.strip()[-1500:]}")
             facts[f"{name}, back after"] = round(took, 1)
             wait_for("pods of the bad release go", lambda: old_are_gone("one"))
     must(tags() == {"one"}, f"these run: {tags()}")

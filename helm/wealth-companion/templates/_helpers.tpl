@@ -61,11 +61,6 @@ app.kubernetes.io/component: {{ .role }}
 {{- div (add $pause $drain 999) 1000 -}}
 {{- end }}
 
-{{/* The name of the settings' ConfigMap. Other settings have another: pods of the release before keep theirs. */}}
-{{- define "wealth.configName" -}}
-wealth-companion-{{ include "wealth.config" . | sha256sum | trunc 10 }}
-{{- end }}
-
 {{/* The Secret with the certificate of `route.hosts`; empty without one. */}}
 {{- define "wealth.tlsSecret" -}}
 {{- .Values.route.tlsSecret | default (ternary "" "wealth-companion-tls" (empty .Values.route.clusterIssuer)) -}}
