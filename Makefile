@@ -12,7 +12,7 @@ CSV      =
 
 # What the tests need of the stack, and the stories that bring their own database.
 test_parts = postgres,pgbouncer,redis,kafka,daprd,logstore
-own_parts  = sqlite:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: schema::
+own_parts  = sqlite:: simulation:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: schema::
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
 release    = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove charts test-kubernetes docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove simulate charts test-kubernetes docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -144,6 +144,10 @@ bench-chain: ## Measure from a booking to its alert on each bus, beside the hops
 prove: build ## Break a running system on purpose: every panel must have data, every alert fire (needs root; 15 minutes)
 	@sh .ci/need python3
 	python3 tools/prove.py --binary "$(binary)" $(ARGS)
+
+simulate: ## Play the chain from 300 seeds while everything fails (ARGS="--seed 7 --steps 500"; ARGS="--seeds 10000")
+	@sh .ci/need cargo cc python3
+	tools/simulate $(ARGS)
 
 charts: build ## Check the chart, strimzi/ and dapr/ without a cluster (needs Go, PyYAML; builds its checkers once: minutes)
 	@sh .ci/need python3

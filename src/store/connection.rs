@@ -5,7 +5,7 @@
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    ExecResult, IsolationLevel, QueryResult, Statement, TransactionTrait,
+    ExecResult, IsolationLevel, QueryResult, RuntimeErr, Statement, TransactionTrait,
 };
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use opentelemetry::KeyValue;
 
 use super::StoreError;
 use super::postgres::{Postgres, PostgresTransaction};
+use crate::crash;
 use crate::telemetry::metrics::handles::PoolMetrics;
 use crate::telemetry::spans::{self, Begun, SpanKind};
 
@@ -105,6 +106,16 @@ pub(super) fn system_name(backend: DbBackend) -> &'static str {
     }
 }
 
+/// A fault on purpose, where a simulation wants one here.
+pub(super) fn fault() -> Result<(), DbErr> {
+    if crash::statement_fails() {
+        return Err(DbErr::Conn(RuntimeErr::Internal(
+            "a fault on purpose".to_owned(),
+        )));
+    }
+    Ok(())
+}
+
 /// Both ask the database that they are of.
 macro_rules! ask_either {
     ($connection:ty) => {
@@ -118,6 +129,7 @@ macro_rules! ask_either {
             }
 
             async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+                fault()?;
                 let span = span_of(&statement);
                 let work = async {
                     match self {
@@ -139,6 +151,7 @@ macro_rules! ask_either {
                 &self,
                 statement: Statement,
             ) -> Result<Option<QueryResult>, DbErr> {
+                fault()?;
                 let span = span_of(&statement);
                 let work = async {
                     match self {
@@ -150,6 +163,7 @@ macro_rules! ask_either {
             }
 
             async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+                fault()?;
                 let span = span_of(&statement);
                 let work = async {
                     match self {

@@ -37,6 +37,9 @@ mod registering;
 mod schema;
 mod security;
 mod sign_in;
+// Faults of statements are in debug builds alone.
+#[cfg(debug_assertions)]
+mod simulation;
 mod sqlite;
 mod streams;
 mod support;

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::Database;
-use crate::store::connection::Transaction;
+use crate::store::connection::{Transaction, fault};
 use crate::store::{Signals, StoreError, Tx, caught};
 use crate::telemetry::metrics::handles::WriterMetrics;
 
@@ -169,6 +169,7 @@ async fn commit_together(
     let begun = db.begin_with_options(options).await;
     let tx = Arc::new(begun.map_err(|error| Failure::Undone(error.into()))?);
     let ran = run_each(&tx, batch, bits).await;
+    let ran = ran.and_then(|()| Ok(fault()?));
     let tx = owned(tx).map_err(Failure::Unknown)?;
     match ran {
         Ok(()) => tx

@@ -1,0 +1,481 @@
+//! A simulation from a seed: the real relay and the real consumers, stepped one after the other in one thread, on a
+//! clock and ids of the seed, while the bus loses answers, doubles, delays and reorders, statements and commits
+//! fail, and the process dies between any two steps. Afterwards the books are counted by other means.
+//!
+//! One seed, as long as wanted: `tools/simulate --seed 7 --steps 500`. The same seed is the same story.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::env;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
+use uuid::Uuid;
+use wealth_companion::bus::consumer::Consumer;
+use wealth_companion::bus::relay::Relay;
+use wealth_companion::bus::{Delivery, PublishError, Publisher};
+use wealth_companion::crash;
+use wealth_companion::domain::money::AmountText;
+use wealth_companion::store::audit::Audit;
+use wealth_companion::store::event_log::{self, LogEntry};
+use wealth_companion::store::transactions::{self, Amendment};
+use wealth_companion::store::{StoreError, Tx};
+
+use crate::support::chain::{Chain, Household, day, expense};
+use crate::support::recount::recount_of;
+
+/// Seeds of a run of the tests; `SIMULATE_SEEDS` asks for more.
+const SEEDS: u64 = 60;
+const STEPS: usize = 80;
+const PEOPLE: [&str; 2] = ["ada", "bob"];
+const DAYS: [&str; 3] = ["2026-02-10", "2026-02-11", "2026-03-01"];
+/// The most statements before one fails.
+const STATEMENTS: u32 = 25;
+
+/// A defect put in on purpose: the simulation must find it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Bug {
+    None,
+    /// An event goes to the bus before its unit of work is committed.
+    PublishBeforeCommit,
+    /// A consumer notes an event as handled, and handles it then.
+    MarkBeforeHandling,
+    /// The relay notes a batch as published, and publishes it then.
+    AdvanceBeforePublishing,
+}
+
+/// What stands where Kafka would: it survives the process, and forgets nothing that it has taken.
+#[derive(Default)]
+struct Bus(Mutex<Topics>);
+
+struct Topics {
+    rng: StdRng,
+    /// Of each consumer, what it has not acknowledged.
+    waiting: BTreeMap<&'static str, VecDeque<Delivery>>,
+    is_calm: bool,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(0),
+            waiting: ["projector", "notifier"]
+                .map(|name| (name, VecDeque::new()))
+                .into(),
+            is_calm: false,
+        }
+    }
+}
+
+impl Bus {
+    fn with<T>(&self, work: impl FnOnce(&mut Topics) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Topics {
+    fn put_all(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            self.put(delivery);
+        }
+    }
+
+    fn put(&mut self, delivery: &Delivery) {
+        let consumer = match delivery.topic.as_str() {
+            topic if topic.starts_with("finance.transaction.") => "projector",
+            "finance.budget.exceeded" | "ai.insight.generated" => "notifier",
+            // Nobody here hears of it.
+            _ => return,
+        };
+        let queue = self.waiting.get_mut(consumer).expect("a queue");
+        queue.push_back(delivery.clone());
+    }
+}
+
+impl Publisher for Bus {
+    /// All or a part of it is taken, and the answer may be lost.
+    fn publish<'a>(&'a self, batch: &'a [LogEntry]) -> BoxFuture<'a, Result<(), PublishError>> {
+        self.with(|topics| {
+            let deliveries = Chain::deliveries(batch);
+            let taken = if topics.is_calm || topics.rng.random_bool(0.7) {
+                deliveries.len()
+            } else {
+                topics.rng.random_range(0..=deliveries.len())
+            };
+            topics.put_all(&deliveries[..taken]);
+            let is_told =
+                topics.is_calm || taken == deliveries.len() && topics.rng.random_bool(0.8);
+            let told = if is_told {
+                Ok(())
+            } else {
+                Err(PublishError::of_all(batch, &"nobody answers"))
+            };
+            async move { told }.boxed()
+        })
+    }
+}
+
+/// A bus that has been told of a batch before it gets it, and may then never get it.
+struct TooSoon(Arc<Bus>);
+
+impl Publisher for TooSoon {
+    fn publish<'a>(&'a self, batch: &'a [LogEntry]) -> BoxFuture<'a, Result<(), PublishError>> {
+        async move {
+            let _ = self.0.publish(batch).await;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// What a client knows of its bookings.
+#[derive(Default)]
+struct Known {
+    /// Acknowledged, with the version; none when deleted.
+    certain: BTreeMap<Uuid, (usize, Option<i64>)>,
+    /// Bookings with a change of which nobody knows whether it was made.
+    doubtful: BTreeSet<Uuid>,
+}
+
+struct Simulation {
+    rng: StdRng,
+    bug: Bug,
+    bus: Arc<Bus>,
+    chain: Option<Chain>,
+    relay: Option<Relay>,
+    people: Vec<Household>,
+    known: Known,
+    marked: BTreeSet<(&'static str, Vec<u8>)>,
+    lives: u64,
+    elapsed: std::time::Duration,
+    story: String,
+}
+
+impl Simulation {
+    async fn begin(seed: u64, bug: Bug) -> Self {
+        let folder = if std::path::Path::new("/dev/shm").is_dir() {
+            TempDir::new_in("/dev/shm")
+        } else {
+            TempDir::new()
+        };
+        let bus = Arc::new(Bus::default());
+        bus.with(|topics| topics.rng = StdRng::seed_from_u64(seed ^ 0x5eed));
+        let mut simulation = Self {
+            rng: StdRng::seed_from_u64(seed),
+            bug,
+            bus,
+            chain: None,
+            relay: None,
+            people: Vec::new(),
+            known: Known::default(),
+            marked: BTreeSet::new(),
+            lives: seed << 16,
+            elapsed: std::time::Duration::ZERO,
+            story: String::new(),
+        };
+        simulation.live(folder.expect("a folder")).await;
+        for name in PEOPLE {
+            let person = simulation.chain().household(name).await;
+            simulation.chain().budget(person, 10_000).await;
+            simulation.people.push(person);
+        }
+        simulation
+    }
+
+    /// The process begins, on what the last one has left.
+    async fn live(&mut self, folder: TempDir) {
+        self.lives += 1;
+        let chain = Chain::on(folder, &[("bus.batch_max", "8")], self.lives).await;
+        chain.clock.advance(self.elapsed);
+        let bus: Arc<dyn Publisher> = match self.bug {
+            Bug::AdvanceBeforePublishing => Arc::new(TooSoon(Arc::clone(&self.bus))),
+            _ => Arc::clone(&self.bus) as Arc<dyn Publisher>,
+        };
+        let (store, clock) = (chain.store.clone(), chain.clock.clone());
+        self.relay = Some(Relay::new(store, bus, clock, chain.config.bus.clone()));
+        self.chain = Some(chain);
+    }
+
+    /// The process dies: what it had in memory is gone.
+    async fn die(&mut self) {
+        self.note("dies");
+        crash::fail_after(None);
+        self.relay = None;
+        let Chain { data_dir, .. } = self.chain.take().expect("it lives");
+        self.live(data_dir).await;
+    }
+
+    fn chain(&self) -> &Chain {
+        self.chain.as_ref().expect("it lives")
+    }
+
+    fn note(&mut self, what: &str) {
+        writeln!(self.story, "{what}").expect("into memory");
+    }
+
+    async fn step(&mut self) {
+        if self.rng.random_bool(0.25) {
+            let after = self.rng.random_range(0..STATEMENTS);
+            self.note(&format!("statement {after} will fail"));
+            crash::fail_after(Some(after));
+        }
+        match self.rng.random_range(0..100) {
+            0..35 => self.book().await,
+            35..45 => self.amend().await,
+            45..50 => self.delete().await,
+            50..65 => {
+                let told = self.relay.as_ref().expect("it lives").tick().await;
+                self.note(&format!("relay: {told:?}"));
+            }
+            65..80 => drop(self.deliver("projector").await),
+            80..92 => drop(self.deliver("notifier").await),
+            92..95 => {
+                self.chain.as_mut().expect("it lives").forget();
+                self.note("consumers forget");
+            }
+            95..97 => {
+                let passed = std::time::Duration::from_millis(self.rng.random_range(1..5_000));
+                self.elapsed += passed;
+                self.chain().clock.advance(passed);
+            }
+            _ => self.die().await,
+        }
+        // The fault has come to somebody: some processes do not survive what it was a part of.
+        if crash::fail_after(None).is_none() && self.rng.random_bool(0.1) {
+            self.die().await;
+        }
+    }
+
+    async fn book(&mut self) {
+        let who = self.rng.random_range(0..self.people.len());
+        let cents: i64 = self.rng.random_range(1..4_000);
+        let on = DAYS[self.rng.random_range(0..DAYS.len())];
+        let draft = expense(
+            self.people[who],
+            &format!("{}.{:02}", cents / 100, cents % 100),
+            day(on),
+        );
+        let chain = self.chain();
+        let (act, id) = (chain.act(self.people[who]), chain.ids.v7(chain.clock.now()));
+        let leaked = (self.bug == Bug::PublishBeforeCommit).then(|| Arc::clone(&self.bus));
+        let unit = move |tx: Tx| async move {
+            let before = event_log::end(&*tx).await?;
+            let booked = transactions::book(&tx, act, id, draft).await?;
+            if let Some(bus) = leaked {
+                let said = event_log::read_after(&*tx, before, None, 1_000).await?;
+                bus.with(|topics| {
+                    topics.put_all(&Chain::deliveries(&said.entries));
+                });
+            }
+            Ok(Some(booked.0.version))
+        };
+        let done = chain.store.write(unit).await;
+        self.learn(id, who, &done, "booked");
+    }
+
+    /// One that is certain, and of whom.
+    fn pick(&mut self) -> Option<(Uuid, usize)> {
+        let certain = self.known.certain.iter();
+        let there: Vec<_> = certain
+            .filter(|(id, _)| !self.known.doubtful.contains(*id))
+            .filter_map(|(id, (who, version))| version.map(|_| (*id, *who)))
+            .collect();
+        there
+            .get(self.rng.random_range(0..there.len().max(1)))
+            .copied()
+    }
+
+    async fn amend(&mut self) {
+        let Some((id, who)) = self.pick() else {
+            return;
+        };
+        let cents = self.rng.random_range(1..4_000);
+        let amendment = Amendment {
+            amount: Some(AmountText::Text(format!(
+                "{}.{:02}",
+                cents / 100,
+                cents % 100
+            ))),
+            ..Amendment::default()
+        };
+        let act = self.chain().act(self.people[who]);
+        let unit =
+            move |tx| async move { transactions::amend(&tx, act, id, None, amendment).await };
+        let done = self.chain().store.write(unit).await;
+        let done = done.map(|(amended, _)| Some(amended.version));
+        self.learn(id, who, &done, "amended");
+    }
+
+    async fn delete(&mut self) {
+        let Some((id, who)) = self.pick() else {
+            return;
+        };
+        let act = self.chain().act(self.people[who]);
+        let unit = move |tx| async move { transactions::delete(&tx, act, id, None).await };
+        let done = self.chain().store.write(unit).await.map(|_| None);
+        self.learn(id, who, &done, "deleted");
+    }
+
+    fn learn(&mut self, id: Uuid, who: usize, done: &Result<Option<i64>, StoreError>, what: &str) {
+        self.note(&format!("{what} {id}: {done:?}"));
+        match done {
+            // An answer may be lost on its way: then nobody knows.
+            Ok(version) if self.rng.random_bool(0.95) => {
+                self.known.certain.insert(id, (who, *version));
+            }
+            _ => {
+                self.known.doubtful.insert(id);
+            }
+        }
+    }
+
+    /// The bus brings some of what waits, in whatever order; what is not acknowledged comes again.
+    async fn deliver(&mut self, name: &'static str) -> usize {
+        let consumer = match name {
+            "projector" => Arc::clone(&self.chain().projector),
+            _ => Arc::clone(&self.chain().notifier),
+        };
+        let rng = &mut self.rng;
+        let (batch, again) = self.bus.with(|topics| {
+            let is_calm = topics.is_calm;
+            let queue = topics.waiting.get_mut(name).expect("a queue");
+            if !is_calm && rng.random_bool(0.3) {
+                queue.make_contiguous().shuffle(rng);
+            }
+            let count = rng.random_range(1..=6).min(queue.len());
+            let batch: Vec<_> = queue.drain(..count).collect();
+            (batch, !is_calm && rng.random_bool(0.3))
+        });
+        if batch.is_empty() {
+            return 0;
+        }
+        let taken = self.take(&consumer, name, batch.clone()).await;
+        self.note(&format!(
+            "{name} takes {}: {taken:?}, again {again}",
+            batch.len()
+        ));
+        if again || taken.is_err() {
+            self.bus.with(|topics| topics.put_all(&batch));
+        }
+        batch.len()
+    }
+
+    async fn take(
+        &mut self,
+        consumer: &Consumer,
+        name: &'static str,
+        mut batch: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
+        if self.bug == Bug::MarkBeforeHandling {
+            batch.retain(|delivery| self.marked.insert((name, delivery.payload.clone())));
+        }
+        consumer.take(batch).await.map(|_| ())
+    }
+
+    /// Faults end; everything comes to its end.
+    async fn calm_down(&mut self) {
+        crash::fail_after(None);
+        self.bus.with(|topics| topics.is_calm = true);
+        loop {
+            let relay = self.relay.as_ref().expect("it lives");
+            let relayed = relay.tick().await.expect("the relay");
+            let projected = self.deliver("projector").await;
+            let notified = self.deliver("notifier").await;
+            if relayed + projected + notified == 0 {
+                return;
+            }
+        }
+    }
+
+    /// What is wrong in the end.
+    async fn problems(&self) -> Vec<String> {
+        let chain = self.chain();
+        let mut problems = recount_of(&chain.store).await.differences;
+        let report = Audit::new(&chain.store)
+            .run(false, chain.clock.now(), |_| {})
+            .await;
+        let report = report.expect("it can be verified");
+        if !report.is_clean() {
+            problems.push(format!("verify: {report:?}"));
+        }
+        for (id, (who, version)) in &self.known.certain {
+            if self.known.doubtful.contains(id) {
+                continue;
+            }
+            let user = self.people[*who].user_id;
+            let found = transactions::get(chain.store.reads(), user, *id).await;
+            let found = found.ok().map(|it| it.version);
+            if found != *version {
+                problems.push(format!(
+                    "{id}: acknowledged with version {version:?}, there is {found:?}"
+                ));
+            }
+        }
+        problems
+    }
+}
+
+/// The problems of a seed, and its story.
+fn simulate(seed: u64, steps: usize, bug: Bug) -> (Vec<String>, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let mut simulation = Simulation::begin(seed, bug).await;
+        for _ in 0..steps {
+            simulation.step().await;
+        }
+        simulation.calm_down().await;
+        (simulation.problems().await, simulation.story)
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn whatever_fails_the_books_are_right() {
+    let steps =
+        number("SIMULATE_STEPS").map_or(STEPS, |steps| usize::try_from(steps).expect("a count"));
+    let seeds = match number("SIMULATE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..number("SIMULATE_SEEDS").unwrap_or(SEEDS) + 1,
+    };
+    for seed in seeds {
+        let (problems, story) = simulate(seed, steps, Bug::None);
+        assert!(
+            problems.is_empty(),
+            "seed {seed}, {steps} steps: {problems:#?}\n{story}\nagain: tools/simulate --seed {seed} --steps {steps}"
+        );
+    }
+}
+
+#[test]
+fn a_seed_is_one_story() {
+    for seed in [3, 5] {
+        let (_, first) = simulate(seed, STEPS, Bug::None);
+        let (_, second) = simulate(seed, STEPS, Bug::None);
+        assert_eq!(first, second);
+    }
+}
+
+#[test]
+fn defects_that_are_put_in_are_found() {
+    for bug in [
+        Bug::PublishBeforeCommit,
+        Bug::MarkBeforeHandling,
+        Bug::AdvanceBeforePublishing,
+    ] {
+        let found = (1..=300).find(|seed| !simulate(*seed, STEPS, bug).0.is_empty());
+        assert!(found.is_some(), "{bug:?} is not found");
+        println!("{bug:?}: found with seed {found:?}");
+    }
+}
