@@ -97,18 +97,19 @@ class Crowd:
 
 
 class Noise:
-    """Requests for nothing, as many as there is time for: each is a line in the log."""
+    """Requests of somebody, whose connection is kept, as many as there is time for: each is a line in the log."""
 
     AT_ONCE = 100
 
     def __init__(self, address):
-        self.address = address
+        self.address, self.token = address, Person(address).token
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.make, daemon=True)
         self.thread.start()
 
     def make(self):
-        requests = f"GET /nothing HTTP/1.1\r\nHost: {self.address}\r\n\r\n".encode() * self.AT_ONCE
+        request = f"GET /v1/me HTTP/1.1\r\nHost: {self.address}\r\nAuthorization: Bearer {self.token}\r\n\r\n"
+        requests = request.encode() * self.AT_ONCE
         with contextlib.suppress(OSError), socket.create_connection(self.address.split(":"), timeout=30) as connection:
             answers = connection.makefile("rb")
             while not self.stopped.is_set():
