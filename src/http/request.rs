@@ -5,11 +5,11 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use std::future::{Ready, ready};
@@ -166,8 +166,10 @@ pub async fn surround<B: MessageBody + 'static>(
             let (request, response) = answered.into_parts();
             let extra = request.extensions().get::<AnswerHeaders>().cloned();
             let is_leaving = leaving.is_some_and(|leaving| leaving.0.is_cancelled());
-            // The framework limits the time of the first head alone: a stranger gets no second.
-            let is_stranger = extra.is_none();
+            // The framework limits the time of the first head alone: a stranger gets no second. Who has just signed in
+            // is none any more.
+            let signs_in = *request.method() == Method::POST && response.status().is_success();
+            let is_stranger = extra.is_none() && !signs_in;
             let mut response = finish(response.map_into_boxed_body(), extra, line, chunks);
             if is_leaving || is_stranger {
                 close(&mut response);

@@ -100,6 +100,22 @@ async fn a_wrong_address_and_a_wrong_password_look_alike() {
     assert!(seen.iter().all(|body| *body == seen[0]), "{seen:?}");
 }
 
+/// A stranger's connection is closed with the answer; whoever has just signed in goes on with theirs.
+#[tokio::test]
+async fn who_signs_in_keeps_the_connection() {
+    let world = World::start().await;
+    world.register("ada").await;
+    for (password, kept) in [(PASSWORD, true), ("wrong horse battery", false)] {
+        let body = json!({"email": "ada@example.com", "password": password});
+        let answer = world.post("/v1/auth/login", &body).await;
+        assert_eq!(
+            !answer.headers.contains_key("connection"),
+            kept,
+            "{answer:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_address_is_one_however_it_is_written() {
     let world = World::start().await;
