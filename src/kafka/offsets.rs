@@ -1,14 +1,18 @@
 //! Where partitions begin and end, and how far a group is. Everything here blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{Context, KafkaFault, settings};
 use crate::config;
+
+/// Between two questions, while brokers change places.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A partition of a topic.
 pub type Partition = (String, i32);
@@ -85,7 +89,7 @@ impl Onlooker {
     ) -> Result<BTreeMap<Partition, Standing>, KafkaFault> {
         // What the client has to say is taken out of its queue: nothing else comes into it.
         while self.consumer.poll(Duration::ZERO).is_some() {}
-        self.asked(partitions)
+        patiently(self.config.timeout, || self.asked(partitions))
             .map_err(|error| KafkaFault::of(&self.config, &error))
     }
 
@@ -118,18 +122,44 @@ impl Onlooker {
         partitions: &[Partition],
         millis: i64,
     ) -> Result<BTreeMap<Partition, i64>, KafkaFault> {
-        let ends = places(&self.consumer, partitions, Offset::End, self.config.timeout);
-        let found = places(
-            &self.consumer,
-            partitions,
-            Offset::Offset(millis),
-            self.config.timeout,
-        );
+        let timeout = self.config.timeout;
+        let asked = |of| patiently(timeout, || places(&self.consumer, partitions, of, timeout));
+        let (ends, found) = (asked(Offset::End), asked(Offset::Offset(millis)));
         let fault = |error| KafkaFault::of(&self.config, &error);
         let (mut ends, found) = (ends.map_err(fault)?, found.map_err(fault)?);
         ends.extend(found);
         Ok(ends)
     }
+}
+
+/// Asks until there is an answer: brokers that just started, or changed places, send one away for a moment.
+fn patiently<T>(limit: Duration, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if passes(&error) && begun.elapsed() < limit => {
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn passes(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+                | Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::UnknownLeaderEpoch
+                | Code::FencedLeaderEpoch
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+        )
+    )
 }
 
 /// Asks for offsets of all partitions at once: their beginnings, their ends, or by time, which is
@@ -162,4 +192,38 @@ fn known(list: &TopicPartitionList) -> KafkaResult<BTreeMap<Partition, i64>> {
         }
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_waited_for_and_what_does_not_is_told() {
+        let asked = Cell::new(0);
+        let answer = |codes: &'static [Code]| {
+            asked.set(0);
+            patiently(Duration::from_secs(60), || {
+                let nth = asked.replace(asked.get() + 1);
+                match codes.get(nth) {
+                    Some(code) => Err(KafkaError::MetadataFetch(*code)),
+                    None => Ok("there"),
+                }
+            })
+        };
+        let moving = &[Code::UnknownLeaderEpoch, Code::UnknownPartition];
+        assert_eq!(answer(moving), Ok("there"));
+        assert_eq!(asked.get(), 3);
+        let refused = answer(&[Code::TopicAuthorizationFailed]);
+        assert_eq!(
+            refused,
+            Err(KafkaError::MetadataFetch(Code::TopicAuthorizationFailed))
+        );
+        let never: KafkaResult<()> = patiently(Duration::ZERO, || {
+            Err(KafkaError::MetadataFetch(Code::NotLeaderForPartition))
+        });
+        assert!(never.is_err(), "it has its limit");
+    }
 }
