@@ -50,9 +50,7 @@ pub async fn write(config: &Config, file: &Path) -> Result<u64, BackupError> {
     if file.exists() {
         return Err(BackupError::Exists(file.display().to_string()));
     }
-    let mut name = file.as_os_str().to_owned();
-    name.push(".part");
-    let part = Part::begin(PathBuf::from(name))?;
+    let part = Part::begin(file)?;
     copy(config, &part.0).await?;
     let at = |error| of_file(file, error);
     let written = File::open(&part.0).map_err(at)?;
@@ -91,9 +89,11 @@ async fn copy(config: &Config, part: &Path) -> Result<(), BackupError> {
 struct Part(PathBuf);
 
 impl Part {
-    fn begin(path: PathBuf) -> Result<Self, BackupError> {
-        // What one that was killed has left.
-        let _ = fs::remove_file(&path);
+    /// Beside the file, under a name of this process: two that copy at once do not take each other's.
+    fn begin(file: &Path) -> Result<Self, BackupError> {
+        let mut name = file.as_os_str().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let path = PathBuf::from(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         options.open(&path).map_err(|error| of_file(&path, error))?;

@@ -2,28 +2,27 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use tempfile::TempDir;
 use wealth_companion::clock::Clock;
 
 use crate::support::World;
+use crate::support::kafka::Said;
 use crate::support::recount::{recount, settled};
 
 const DAY: &str = "2026-03-10";
 
-fn back_up(data_dir: &Path, file: &Path) -> Output {
+fn back_up(data_dir: &Path, file: &Path) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wealth-companion"));
     command.env_clear().arg("--data-dir").arg(data_dir);
-    command.arg("backup").arg(file).output().expect("it runs")
+    Said::of(&command.arg("backup").arg(file).output().expect("it runs"))
 }
 
 #[track_caller]
-fn refused(output: &Output, because: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(because), "{said}");
+fn refused(said: Said, because: &str) {
+    let said = said.ended(2).refused(because);
+    assert_eq!(said.errors.lines().count(), 1, "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +44,8 @@ async fn going_back_to_a_backup_tells_nobody_twice() {
     // Somebody books while it is made: each booking is in it whole, or not at all.
     let elsewhere = TempDir::new().expect("a folder");
     let file = elsewhere.path().join("books.db");
+    let theirs = elsewhere.path().join("books.db.part");
+    std::fs::write(&theirs, "somebody's").expect("a file");
     let to = file.clone();
     let folder = data_dir.clone();
     let made = tokio::task::spawn_blocking(move || back_up(&folder, &to));
@@ -53,13 +54,18 @@ async fn going_back_to_a_backup_tells_nobody_twice() {
         ada.spend(&wallet, &food, "0.01", DAY).await;
         meanwhile += 1;
     }
-    let made = made.await.expect("it runs");
-    assert!(made.status.success(), "{made:?}");
+    made.await.expect("it runs").ended(0);
     let mode = std::fs::metadata(&file)
         .expect("the backup")
         .permissions()
         .mode();
     assert_eq!(mode & 0o7777, 0o600, "nobody else reads it");
+    assert_eq!(
+        std::fs::read(&theirs).expect("the file"),
+        b"somebody's",
+        "whatever its name is"
+    );
+    std::fs::remove_file(&theirs).expect("it goes");
     let left: Vec<_> = std::fs::read_dir(elsewhere.path())
         .expect("a folder")
         .collect();
@@ -99,14 +105,14 @@ async fn a_backup_is_written_over_nothing_and_needs_a_database() {
     let here = TempDir::new().expect("a folder");
     let file = here.path().join("books.db");
     std::fs::write(&file, "somebody's").expect("a file");
-    refused(&back_up(data_dir, &file), "is there already");
+    refused(back_up(data_dir, &file), "is there already");
     assert_eq!(std::fs::read(&file).expect("the file"), b"somebody's");
 
     let nowhere = here.path().join("no/such/folder/books.db");
-    refused(&back_up(data_dir, &nowhere), "No such file or directory");
+    refused(back_up(data_dir, &nowhere), "No such file or directory");
     let empty = TempDir::new().expect("a folder");
     refused(
-        &back_up(empty.path(), &here.path().join("b.db")),
+        back_up(empty.path(), &here.path().join("b.db")),
         "wealth.db",
     );
 
@@ -119,7 +125,7 @@ async fn a_backup_is_written_over_nothing_and_needs_a_database() {
         format!("k:{}", "0123456789abcdef".repeat(3)),
     );
     let output = command.arg("backup").arg(here.path().join("c.db")).output();
-    refused(&output.expect("it runs"), "pg_dump");
+    refused(Said::of(&output.expect("it runs")), "pg_dump");
     let left = std::fs::read_dir(here.path()).expect("a folder").count();
     assert_eq!(left, 1, "nothing is left of what was refused");
 }
