@@ -148,7 +148,8 @@ pub async fn surround<B: MessageBody + 'static>(
         correlation_id = %context.correlation_id,
         user_id = Empty,
     );
-    metrics::gauge!(names::HTTP_REQUESTS_IN_FLIGHT).increment(1.0);
+    let in_flight = metrics::gauge!(names::HTTP_REQUESTS_IN_FLIGHT);
+    in_flight.increment(1.0);
     let line = Line {
         method: method_label(request.method().as_str()),
         route: request
@@ -157,6 +158,7 @@ pub async fn surround<B: MessageBody + 'static>(
         begun,
         context,
         span: span.clone(),
+        in_flight,
         status: None,
         problem: None,
     };
@@ -271,14 +273,15 @@ pub struct AnswerHeaders(pub Vec<(HeaderName, HeaderValue)>);
 /// What is told of a request whose client did not wait for the answer: nginx' word for it.
 const CLIENT_WENT_AWAY: u16 = 499;
 
-/// The one line of a request, its metrics and its span; it is in flight until then. Written when it is dropped, with the answer or
-/// without one, as when the client goes away.
+/// The one line of a request, its metrics and its span. Written when it is dropped, with the answer or
+/// without one, as when the client goes away; until then the request is in flight.
 struct Line {
     method: &'static str,
     route: String,
     begun: Instant,
     context: RequestContext,
     span: tracing::Span,
+    in_flight: metrics::Gauge,
     /// Of the answer, once there is one.
     status: Option<u16>,
     problem: Option<Problem>,
@@ -286,7 +289,7 @@ struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        metrics::gauge!(names::HTTP_REQUESTS_IN_FLIGHT).decrement(1.0);
+        self.in_flight.decrement(1.0);
         let gone = if std::thread::panicking() {
             500
         } else {

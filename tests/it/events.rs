@@ -2,8 +2,8 @@
 //! wire.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
-use std::{env, fs};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -19,8 +19,8 @@ use wealth_companion::store::categories::{self, Category};
 use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::wallets::{self, Wallet};
 
-use crate::support::Chain;
 use crate::support::chain::{Household, day};
+use crate::support::{Chain, is_up_to_date};
 
 /// Where the schema of a type stands.
 fn file_of(event_type: EventType) -> PathBuf {
@@ -32,16 +32,7 @@ fn file_of(event_type: EventType) -> PathBuf {
 fn schemas_are_up_to_date() {
     for event_type in EventType::ALL.iter().copied() {
         let file = file_of(event_type);
-        let made = format!("{:#}\n", schema::of(event_type));
-        if env::var_os("UPDATE_GENERATED").is_some() {
-            fs::write(&file, &made).expect("a schema is written");
-        }
-        let kept = fs::read_to_string(&file).unwrap_or_default();
-        assert!(
-            kept == made,
-            "{} is out of date: run `make generated`",
-            file.display()
-        );
+        is_up_to_date(&file, &format!("{:#}\n", schema::of(event_type)));
     }
 }
 
@@ -52,15 +43,7 @@ fn topics_of_strimzi_are_up_to_date() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("strimzi/base/topics.yaml");
     let folder = TempDir::new().expect("a folder");
     let made = strimzi_topics(&crate::support::config(folder.path(), &[]));
-    if env::var_os("UPDATE_GENERATED").is_some() {
-        fs::write(&file, &made).expect("the topics are written");
-    }
-    let kept = fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        kept == made,
-        "{} is out of date: run `make generated`",
-        file.display()
-    );
+    is_up_to_date(&file, &made);
 }
 
 fn strimzi_topics(config: &Config) -> String {

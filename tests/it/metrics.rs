@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::{env, fs};
+use std::path::Path;
 
 use tempfile::TempDir;
 use wealth_companion::telemetry::metrics::{CATALOGUE, Kind, Metric};
 
-use crate::support::{Process, stack};
+use crate::support::{Process, is_up_to_date, stack};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
@@ -54,15 +54,7 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_metrics_is_up_to_date() {
-    let made = page();
-    if env::var_os("UPDATE_GENERATED").is_some() {
-        fs::write(FILE, &made).expect("a page is written");
-    }
-    let kept = fs::read_to_string(FILE).unwrap_or_default();
-    assert!(
-        kept == made,
-        "docs/metrics.md is out of date: run `make generated`"
-    );
+    is_up_to_date(Path::new(FILE), &page());
 }
 
 /// Nothing is told that is not written down, under another label, or without its help and type.

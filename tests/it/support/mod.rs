@@ -57,6 +57,20 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use wealth_companion::config::{Config, LoadArgs};
 
+/// A file of the repository is what is made of the code; with `UPDATE_GENERATED` set it is written.
+#[track_caller]
+pub(crate) fn is_up_to_date(file: &std::path::Path, made: &str) {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(file, made).expect("it is written");
+    }
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        kept == made,
+        "{} is out of date: run `make generated`",
+        file.display()
+    );
+}
+
 /// Settings for a test: its own folder, free ports, cheap hashes, no limits; `set` comes on top.
 pub(crate) fn config(data_dir: &std::path::Path, set: &[(&str, &str)]) -> Config {
     let settings = settings(data_dir);
