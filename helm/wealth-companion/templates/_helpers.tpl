@@ -102,6 +102,22 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
+{{/* What the chart makes the Secret of: those of the values that are given. */}}
+{{- define "wealth.secretData" -}}
+stringData:
+  {{- range $name, $value := .Values.secrets.values }}
+  {{- if $value }}
+  {{ $name }}: {{ $value | quote }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* How fast a role grows and shrinks. A new replica of a consumer moves partitions about: not for every gust. */}}
+{{- define "wealth.scalingBehavior" -}}
+scaleDown: {stabilizationWindowSeconds: 300, policies: [{type: Pods, value: 1, periodSeconds: 60}]}
+scaleUp: {stabilizationWindowSeconds: {{ ternary 0 30 (eq . "api") }}, policies: [{type: Pods, value: 2, periodSeconds: 30}]}
+{{- end }}
+
 {{- define "wealth.certificatesVolume" -}}
 {{- if .Values.certificates.secret }}
 - name: certificates
