@@ -25,6 +25,7 @@ import tempfile
 sys.dont_write_bytecode = True
 
 from kubernetes import programs  # noqa: E402
+from manifests import documents  # noqa: E402
 from stack import builds, install  # noqa: E402
 from stack.builds import GoProgram, cache, key, once  # noqa: E402
 from stack.machine import StackError  # noqa: E402
@@ -121,22 +122,8 @@ MADE_BY_OTHERS = {"wealth-companion", "wealth-companion-redis", "wealth-companio
                   "kube-root-ca.crt", "authorities", "wealth-companion-dapr-api-token", "wealth-companion-app-token"}
 
 
-def yaml():
-    try:
-        import yaml as module
-    except ImportError as missing:
-        raise StackError("missing: PyYAML (apt-get install python3-yaml)") from missing
-    # A definition has the enumeration "=", which YAML 1.1 takes for something else.
-    module.SafeLoader.yaml_implicit_resolvers.pop("=", None)
-    return module
-
-
 def tool(name):
     return str(builds.go_path(name))
-
-
-def documents(text):
-    return [it for it in yaml().safe_load_all(text) if it]
 
 
 def said_by(command, **more):
@@ -589,7 +576,7 @@ def main():
     args = parser.parse_args()
     log = ROOT / "target" / "charts.log"
     try:
-        yaml()
+        documents("")
         log.parent.mkdir(exist_ok=True)
         install.require(["go"], log, may_install=False)
         for name in TOOLS:

@@ -33,8 +33,10 @@ sys.dont_write_bytecode = True
 
 import check_dashboards  # noqa: E402
 import dashboards  # noqa: E402
+import manifests  # noqa: E402
 import rules  # noqa: E402
 from stack import builds  # noqa: E402
+from stack.machine import StackError  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "helm" / "observability"
@@ -54,16 +56,8 @@ def needed(program, package):
     return found
 
 
-def yaml():
-    try:
-        import yaml as module
-    except ImportError as missing:
-        raise CannotCheck("missing: PyYAML (apt-get install python3-yaml)") from missing
-    return module
-
-
 def documents(path):
-    return [it for it in yaml().safe_load_all(path.read_text(encoding="utf-8")) if it]
+    return manifests.documents(path.read_text(encoding="utf-8"))
 
 
 def values(chart):
@@ -85,7 +79,7 @@ def objects():
     shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if shown.returncode:
         raise CannotCheck(f"kustomize: {shown.stderr.strip()}")
-    return [it for it in yaml().safe_load_all(shown.stdout) if it]
+    return manifests.documents(shown.stdout)
 
 
 def check_objects():
@@ -354,7 +348,7 @@ def check_together():
 
 def jaeger_config():
     found = next(it for it in documents(HERE / "jaeger.yaml") if it["kind"] == "ConfigMap")
-    return yaml().safe_load(found["data"]["jaeger.yaml"])
+    return manifests.documents(found["data"]["jaeger.yaml"])[0]
 
 
 def free_ports(count):
@@ -462,7 +456,7 @@ def main():
         try:
             wrong = list(check())
             code = 1 if wrong else 0
-        except CannotCheck as reason:
+        except (CannotCheck, StackError) as reason:
             wrong, code = [str(reason)], 2
         print(f"{name}: {('well', 'NOT WELL', 'not checked')[code]}")
         for it in wrong:

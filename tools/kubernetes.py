@@ -32,7 +32,7 @@ import sys
 sys.dont_write_bytecode = True
 
 from kubernetes import cluster, images, programs  # noqa: E402
-from stack.machine import Interrupted, StackError, interrupt_on_signals, say  # noqa: E402
+from stack.machine import StackError, ended, say  # noqa: E402
 
 
 def parse_arguments():
@@ -73,17 +73,7 @@ def name_and_value(text):
 
 def main():
     arguments = parse_arguments()
-    interrupt_on_signals()
-    try:
-        code = globals()["do_" + arguments.command](arguments) or 0
-        sys.stdout.flush()
-        return code
-    except StackError as error:
-        say(f"kubernetes: {error}")
-        return 1
-    except Interrupted as interrupted:
-        say("kubernetes: interrupted")
-        return interrupted.exit_code
+    return ended("kubernetes", lambda: globals()["do_" + arguments.command](arguments))
 
 
 def do_build(_arguments):

@@ -49,7 +49,7 @@ import sys
 sys.dont_write_bytecode = True
 
 from stack import compose, keeper, observers, roles  # noqa: E402
-from stack.machine import Interrupted, StackError, interrupt_on_signals, say  # noqa: E402
+from stack.machine import StackError, ended  # noqa: E402
 
 COLUMNS = ("part", "state", "port", "pid", "up", "memory", "version")
 
@@ -93,21 +93,8 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     stack = keeper.Stack(keeper.default_folder())
-    interrupt_on_signals()
-    try:
-        code = globals()["do_" + arguments.command.replace("-", "_")](stack, arguments) or 0
-        sys.stdout.flush()
-        return code
-    except StackError as error:
-        say(f"stack: {error}")
-        return 1
-    except Interrupted as interrupted:
-        say("stack: interrupted")
-        return interrupted.exit_code
-    except BrokenPipeError:
-        # Whoever reads has enough; nor is there anybody for what is still in the buffer.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    do = globals()["do_" + arguments.command.replace("-", "_")]
+    return ended("stack", lambda: do(stack, arguments))
 
 
 def do_start(stack, arguments):

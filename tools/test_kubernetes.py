@@ -26,6 +26,7 @@ import time
 sys.dont_write_bytecode = True
 
 from kubernetes import cluster, images, programs  # noqa: E402
+from manifests import documents  # noqa: E402
 from stack.machine import StackError, interrupt_on_signals, say  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -196,13 +197,6 @@ def allow_in_kafka():
         kubectl("exec", "deployment/kafka", "--", *command)
 
 
-def documents(text):
-    import yaml
-
-    yaml.SafeLoader.yaml_implicit_resolvers.pop("=", None)
-    return [it for it in yaml.safe_load_all(text) if it]
-
-
 def operate(name, arguments):
     """A command of an operator, in a pod that may go to Kafka's own listener. Gives what it said."""
     settings = {"WEALTH__KAFKA__BROKERS": "kafka-cluster-kafka-bootstrap:9092", "WEALTH__BUS__KIND": "kafka",
@@ -273,8 +267,13 @@ def visitors(facts, name, bookers=8, rate=30, listeners=4):
     must(told["alerts_missed"] == 0, f"{name}: streams lost alerts: {told}")
 
 
+def tag_of(pod):
+    """Of the role, not of its sidecar."""
+    return next(it["image"] for it in pod["spec"]["containers"] if it["name"] in ROLES).rpartition(":")[2]
+
+
 def tags():
-    return {next(it["image"] for it in pod["spec"]["containers"] if it["name"] in ROLES).rpartition(":")[2] for pod in pods()}
+    return {tag_of(pod) for pod in pods()}
 
 
 def upgrade_under_load(facts):
@@ -370,17 +369,19 @@ def let_nobody_in(facts):
 
 def count_everything(facts):
     """What was acknowledged is there, sums agree with the books, and Kafka's consumers are through."""
-    listed = kubectl("exec", "deployment/postgres", "--", "psql", "--host=localhost", "--username=wealth", "--dbname=postgres",
-                     "--tuples-only", "--no-align", "--command=SELECT id FROM transactions")
-    lost = set(facts["acknowledged"]) - set(listed.split())
+    lost = set(facts["acknowledged"]) - set(sql("SELECT id FROM transactions").split())
     facts["acknowledged"], facts["lost"] = len(facts["acknowledged"]), len(lost)
     must(not lost, f"{len(lost)} acknowledged bookings are not there, {sorted(lost)[:3]} for example")
     wait_for("the books agree", books_agree, 120)
     facts["lag"] = operate("lag", ["events", "lag"]).strip().splitlines()[-1]
     must(facts["lag"].startswith("0 events behind"), f"consumers: {facts['lag']}")
-    letters = kubectl("exec", "deployment/postgres", "--", "psql", "--host=localhost", "--username=wealth", "--dbname=postgres",
-                      "--tuples-only", "--no-align", "--command=SELECT count(*) FROM dead_letters")
-    must(letters.strip() == "0", f"{letters.strip()} dead letters")
+    letters = sql("SELECT count(*) FROM dead_letters").strip()
+    must(letters == "0", f"{letters} dead letters")
+
+
+def sql(text):
+    return kubectl("exec", "deployment/postgres", "--", "psql", "--host=localhost", "--username=wealth", "--dbname=postgres",
+                   "--tuples-only", "--no-align", f"--command={text}")
 
 
 def books_agree():

@@ -44,6 +44,25 @@ def interrupt_on_signals():
         signal.signal(number, interrupt)
 
 
+def ended(name, command):
+    """Does what a command line asks for; gives what the program `name` ends with."""
+    interrupt_on_signals()
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+        return code
+    except StackError as error:
+        say(f"{name}: {error}")
+        return 1
+    except Interrupted as interrupted:
+        say(f"{name}: interrupted")
+        return interrupted.exit_code
+    except BrokenPipeError:
+        # Whoever reads has enough; nor is there anybody for what is still in the buffer.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
 @contextlib.contextmanager
 def uninterrupted():
     """What cleans up is not stopped halfway by a second Ctrl-C; all of it ends within its own limits."""
