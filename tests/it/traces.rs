@@ -241,7 +241,7 @@ async fn jaeger_gets_them_in_its_own_form() {
 
 #[tokio::test]
 async fn what_is_slow_or_failed_is_told_though_its_trace_is_not_recorded() {
-    // What takes a millisecond is slow, or fails: a password does.
+    // What takes a millisecond is slow, or fails: a password does, hashed as dearly as this.
     for (slow_ms, request_timeout_ms, status) in [("1", "15000", 201), ("600000", "1", 503)] {
         let (folder, collector) = (TempDir::new().expect("a folder"), Collector::start());
         let set = [
@@ -250,6 +250,7 @@ async fn what_is_slow_or_failed_is_told_though_its_trace_is_not_recorded() {
             ("traces.sample_percent", "0"),
             ("traces.slow_ms", slow_ms),
             ("http.request_timeout_ms", request_timeout_ms),
+            ("auth.hash_memory_kib", "65536"),
         ];
         let process = with(&folder, &set).await;
         let body = json!({"email": "ada@example.com", "password": "correct horse battery"});
