@@ -1,37 +1,40 @@
 //! What is logged: a level for everything, or for parts of the code; it can be changed while the
 //! process runs.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber, callsite};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::registry::Registry;
-use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::layer::Context;
 
 use crate::telemetry::TelemetryError;
 
 /// The filter of this process, once logging is on.
 static CONTROL: OnceLock<Control> = OnceLock::new();
 
-/// The filter as a layer, and the way to change it.
-pub(super) type Filter = reload::Layer<Targets, Registry>;
+/// The filter as a layer. Each place that logs asks it once, and again when it was changed: the layer that
+/// `tracing_subscriber` has for filters that change takes a lock whenever a span is entered or left.
+pub(super) struct Filter(Arc<RwLock<Targets>>);
 
 /// What changes the filter.
 pub(super) struct Control {
     configured: String,
     in_force: Mutex<String>,
-    filter: Handle<Targets, Registry>,
+    filter: Arc<RwLock<Targets>>,
 }
 
 impl Control {
     /// A filter that lets this through.
     pub(super) fn new(level: &str) -> Result<(Filter, Self), TelemetryError> {
-        let (layer, filter) = reload::Layer::new(parse(level)?);
+        let filter = Arc::new(RwLock::new(parse(level)?));
         let control = Self {
             configured: level.to_owned(),
             in_force: Mutex::new(level.to_owned()),
-            filter,
+            filter: Arc::clone(&filter),
         };
-        Ok((layer, control))
+        Ok((Filter(filter), control))
     }
 
     /// From now on it is that of the process.
@@ -43,11 +46,30 @@ impl Control {
     fn set(&self, level: &str) -> Result<(), TelemetryError> {
         let targets = parse(level)?;
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        self.filter
-            .reload(targets)
-            .map_err(|_| TelemetryError::NotOn)?;
+        *self.filter.write().unwrap_or_else(PoisonError::into_inner) = targets;
+        callsite::rebuild_interest_cache();
         level.clone_into(&mut in_force);
         Ok(())
+    }
+}
+
+impl Filter {
+    fn targets(&self) -> RwLockReadGuard<'_, Targets> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Filter {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Layer::<S>::register_callsite(&*self.targets(), metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        self.targets().enabled(metadata, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Layer::<S>::max_level_hint(&*self.targets())
     }
 }
 
