@@ -16,10 +16,11 @@ const NOTHING_DOWN: &str = "there is nothing to take back\n";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateCommand {
-    /// Bring the schema up to date, all or nothing
+    /// Bring the schema up to date, beside those who use it
     ///
     /// Of two who do so at once, one waits for the other. Run it before a new release serves: the
     /// roles of a PostgreSQL database wait until it was; an SQLite file is migrated at the start.
+    /// A database that a newer release has migrated is left as it is: this one runs on it as well.
     Up,
     /// Take back the newest migrations, with the data that only they had room for
     Down {
@@ -80,11 +81,17 @@ async fn up(schema: &Schema) -> anyhow::Result<ExitCode> {
     if applied.is_empty() {
         text.push_str("the schema is up to date\n");
     }
+    for name in schema.newer().await? {
+        writeln!(text, "newer {name}")?;
+    }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn down(schema: &Schema, count: u32, yes: bool) -> anyhow::Result<ExitCode> {
+    if let Some(newest) = schema.newer().await?.last() {
+        anyhow::bail!("{newest} is of a newer release: take it back with that release");
+    }
     if !yes {
         let steps = schema.steps().await?;
         let applied = steps.iter().rev().filter(|step| step.applied);
@@ -113,6 +120,7 @@ async fn down(schema: &Schema, count: u32, yes: bool) -> anyhow::Result<ExitCode
 
 async fn status(schema: &Schema, json: bool) -> anyhow::Result<ExitCode> {
     let steps = schema.steps().await?;
+    let newer = schema.newer().await?;
     let pending = steps.iter().filter(|step| !step.applied).count();
     let mut text = String::new();
     if json {
@@ -120,12 +128,15 @@ async fn status(schema: &Schema, json: bool) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|step| serde_json::json!({"name": step.name, "applied": step.applied}))
             .collect();
-        let status = serde_json::json!({"pending": pending, "migrations": steps});
+        let status = serde_json::json!({"pending": pending, "migrations": steps, "newer": newer});
         writeln!(text, "{status:#}")?;
     } else {
         for step in &steps {
             let state = if step.applied { "up" } else { "pending" };
             writeln!(text, "{state:<8}{}", step.name)?;
+        }
+        for name in newer {
+            writeln!(text, "newer   {name}")?;
         }
         writeln!(text, "{pending} pending")?;
     }

@@ -159,6 +159,17 @@ fn fault_of(error: &DbErr) -> Fault {
     }
 }
 
+/// Whether PostgreSQL gave up waiting for a lock: lock_not_available.
+pub(super) fn is_lock_wait(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+        error
+    else {
+        return false;
+    };
+    let answer = cause.as_database_error();
+    answer.is_some_and(|answer| answer.code().as_deref() == Some("55P03"))
+}
+
 fn of_sqlite(code: &str) -> Fault {
     match code.parse::<i32>() {
         Ok(SQLITE_CHECK) => Fault::Range,

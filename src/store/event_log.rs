@@ -104,7 +104,7 @@ pub async fn read_after(
     let (key, closed) = match db.get_database_backend() {
         DbBackend::Postgres => (
             "(xid, position)",
-            "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+            "xid < log_horizon()",
         ),
         _ => ("(position)", "true"),
     };
@@ -162,6 +162,43 @@ pub async fn end(db: &impl ConnectionTrait) -> Result<LogPosition, StoreError> {
     Ok(end.unwrap_or_default())
 }
 
+/// Lets the log go on after what it holds, where it was restored on a server that has counted fewer
+/// transactions than the one on which it was written: what is said there would be put before it, and what
+/// it holds would not be read. Gives by how much more the numbers of transactions are raised from now on,
+/// if so; nobody may be writing.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub(super) async fn go_on(tx: &impl ConnectionTrait) -> Result<Option<i64>, StoreError> {
+    if tx.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    // What is there was written by a transaction that has ended, so by one before the snapshot's end.
+    let text = "WITH known AS (SELECT max(xid) AS xid FROM ( \
+           SELECT max(xid) AS xid FROM event_log UNION ALL SELECT max(xid) FROM outbox UNION ALL \
+           SELECT max(xid) FROM log_cursors UNION ALL SELECT max(xid) FROM read_model_positions) AS each), \
+         here AS (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS begun, \
+           pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ended) \
+         SELECT known.xid + 1 - begun, known.xid + 1 - log_horizon() FROM known, here \
+         WHERE known.xid >= ended + log_horizon() - begun";
+    let Some(row) = one(tx, text, []).await? else {
+        return Ok(None);
+    };
+    let (offset, more): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    for (name, counted) in [
+        ("log_xid", "pg_current_xact_id()"),
+        ("log_horizon", "pg_snapshot_xmin(pg_current_snapshot())"),
+    ] {
+        let safe = if name == "log_xid" { "RESTRICTED" } else { "SAFE" };
+        let text = format!(
+            "CREATE OR REPLACE FUNCTION {name}() RETURNS bigint LANGUAGE sql STABLE PARALLEL {safe} \
+             AS 'SELECT {counted}::text::bigint + {offset}'"
+        );
+        execute(tx, text, []).await?;
+    }
+    Ok(Some(more))
+}
+
 /// The place that a write stands for which says nothing: all that was said before it. With a bus
 /// outside of the database nobody knows who has heard what of others, so it is what the user's read
 /// models have reached.
@@ -216,9 +253,7 @@ pub async fn places(
 /// The database cannot be read.
 pub(super) async fn horizon(db: &impl ConnectionTrait) -> Result<LogPosition, StoreError> {
     let text = match db.get_database_backend() {
-        DbBackend::Postgres => {
-            "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, CAST(0 AS BIGINT)"
-        }
+        DbBackend::Postgres => "SELECT log_horizon(), CAST(0 AS BIGINT)",
         _ => "SELECT 0, COALESCE(MAX(position), 0) + 1 FROM event_log",
     };
     let row = one(db, text, []).await?;

@@ -68,14 +68,14 @@ impl Postgres {
     }
 }
 
-/// A pool of one connection that no pooler stands before, for migrations.
+/// A pool that no pooler stands before, for migrations: one connection keeps others from it, the other does it.
 pub(super) async fn open_direct(config: &Config) -> Result<PgPool, StoreError> {
     let url = match &config.database.direct_url {
         Some(url) => url.expose().to_owned(),
         None => config.database_url(),
     };
     let options = connect_options(config, &url)?;
-    Ok(pool(config, options, 1).await?.pool)
+    Ok(pool(config, options, 2).await?.pool)
 }
 
 fn connect_options(config: &Config, url: &str) -> Result<PgConnectOptions, StoreError> {
