@@ -12,7 +12,7 @@ CSV      =
 
 # What the tests need of the stack, and the stories that bring their own database.
 test_parts = postgres,pgbouncer,redis,kafka,daprd,logstore
-own_parts  = sqlite:: simulation:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: schema::
+own_parts  = sqlite:: simulation:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: releases:: schema::
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)
 release    = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated build bench bench-quick bench-micro bench-projector bench-chain prove simulate charts test-kubernetes docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove simulate charts test-kubernetes docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -80,6 +80,11 @@ fmt: ## Format the code
 generated: ## Write docs/events/*.json and docs/metrics.md anew from the code
 	@sh .ci/need cargo cc
 	UPDATE_GENERATED=1 $(CARGO) test --locked --test it up_to_date
+
+keep-release: build ## Keep this version's schema and data for later ones to be tried on (after a migration; needs `make stack`)
+	@sh .ci/need python3
+	@python3 tools/stack.py start --only postgres
+	python3 tools/keep_release.py --binary "$(binary)"
 
 ##@ Parts of lint
 fmt-check: ## Check the format

@@ -163,7 +163,9 @@ impl App {
             parts.watch_writer(writer);
         }
         wait_for_schema(&parts.store).await?;
-        schema::settle_log(&parts.store).await.context("database.url")?;
+        schema::settle_log(&parts.store)
+            .await
+            .context("database.url")?;
         parts.share(redis).await?;
         if let Some(listener) = public_listener {
             parts.start_api(listener).await?;

@@ -39,7 +39,10 @@ impl MigrationTrait for Migration {
 async fn on_server(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() == DbBackend::Postgres {
         for statement in statements {
-            manager.get_connection().execute_unprepared(statement).await?;
+            manager
+                .get_connection()
+                .execute_unprepared(statement)
+                .await?;
         }
     }
     Ok(())

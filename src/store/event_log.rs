@@ -102,10 +102,7 @@ pub async fn read_after(
 ) -> Result<Found, StoreError> {
     // SQLite walks its key, PostgreSQL the pair.
     let (key, closed) = match db.get_database_backend() {
-        DbBackend::Postgres => (
-            "(xid, position)",
-            "xid < log_horizon()",
-        ),
+        DbBackend::Postgres => ("(xid, position)", "xid < log_horizon()"),
         _ => ("(position)", "true"),
     };
     let place = |at: LogPosition| match db.get_database_backend() {
@@ -189,7 +186,11 @@ pub(super) async fn go_on(tx: &impl ConnectionTrait) -> Result<Option<i64>, Stor
         ("log_xid", "pg_current_xact_id()"),
         ("log_horizon", "pg_snapshot_xmin(pg_current_snapshot())"),
     ] {
-        let safe = if name == "log_xid" { "RESTRICTED" } else { "SAFE" };
+        let safe = if name == "log_xid" {
+            "RESTRICTED"
+        } else {
+            "SAFE"
+        };
         let text = format!(
             "CREATE OR REPLACE FUNCTION {name}() RETURNS bigint LANGUAGE sql STABLE PARALLEL {safe} \
              AS 'SELECT {counted}::text::bigint + {offset}'"

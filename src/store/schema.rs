@@ -319,7 +319,9 @@ impl Schema {
     pub async fn down(&self, count: u32) -> Result<Vec<String>, StoreError> {
         let tx = self.alone().await?;
         let before = applied(&tx).await?;
-        known(self.migrations, &before).down(&tx, Some(count)).await?;
+        known(self.migrations, &before)
+            .down(&tx, Some(count))
+            .await?;
         let after = applied(&tx).await?;
         tx.commit().await?;
         let mut gone: Vec<String> = before.difference(&after).cloned().collect();

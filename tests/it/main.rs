@@ -34,6 +34,7 @@ mod postgres;
 mod redelivery;
 mod redis;
 mod registering;
+mod releases;
 mod schema;
 mod security;
 mod sign_in;
