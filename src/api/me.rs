@@ -134,5 +134,6 @@ pub(super) async fn delete(api: web::Data<Api>, session: Session) -> Result<Http
         .write(move |tx| async move { erasure::erase(&tx, id, &said, now).await })
         .await?;
     api.sessions.forget_user(id);
+    api.streams.end_user(id);
     Ok(HttpResponse::NoContent().finish())
 }

@@ -93,6 +93,16 @@ impl Passwords {
         .await
     }
 
+    /// Whether a hash was made when hashing cost something else than it does now.
+    #[must_use]
+    pub fn is_of_another_cost(&self, hash: &str) -> bool {
+        let cost = |hash| {
+            let hash = PasswordHash::new(hash).ok()?;
+            Some((hash.algorithm, hash.version, hash.params))
+        };
+        cost(hash) != cost(&self.nobody)
+    }
+
     async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -26,8 +26,8 @@ use crate::telemetry::metrics::names;
 /// Characters of a password: NIST SP 800-63B asks for at least eight, and for room for phrases.
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=128;
 
-/// Somebody new.
-#[derive(Debug, Deserialize, ToSchema)]
+/// Somebody new. It cannot be printed.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "email": "ada@example.com", "password": "correct horse battery", "currency": "USD",

@@ -28,7 +28,7 @@ use crate::store::{StoreError, Tx};
 use crate::telemetry::metrics::names;
 
 /// How long another replica may go on accepting a session that has ended.
-const CACHE_TTL: Duration = Duration::from_secs(5);
+pub(super) const CACHE_TTL: Duration = Duration::from_secs(5);
 /// Sessions that are remembered at the most.
 const CACHE_MAX: u64 = 10_000;
 
@@ -152,8 +152,8 @@ async fn open_session(
     }
 }
 
-/// Somebody who comes back.
-#[derive(Debug, Deserialize, ToSchema)]
+/// Somebody who comes back. It cannot be printed.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"email": "ada@example.com", "password": "correct horse battery"}))]
 pub struct Login {
@@ -165,8 +165,8 @@ pub struct Login {
     password: String,
 }
 
-/// A refresh token, to be exchanged.
-#[derive(Debug, Deserialize, ToSchema)]
+/// A refresh token, to be exchanged. It cannot be printed.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"refresh_token": "SKtFq0Qk7d1nH2w1v3cYx8Xb1p3rJ8Zb6q1m9s0t2uE"}))]
 pub struct Refresh {
@@ -174,8 +174,8 @@ pub struct Refresh {
     refresh_token: String,
 }
 
-/// A session.
-#[derive(Debug, Serialize, ToSchema)]
+/// A session. It cannot be printed.
+#[derive(Serialize, ToSchema)]
 pub struct SessionView {
     user: UserView,
     /// For `Authorization: Bearer`.
@@ -193,8 +193,8 @@ pub(super) fn address_of(api: &Api, request: &HttpRequest) -> Option<std::net::I
     client_address(request, &api.config.http.trusted_proxies)
 }
 
-/// A session that is about to begin.
-#[derive(Debug, Clone)]
+/// A session that is about to begin. It cannot be printed.
+#[derive(Clone)]
 pub(super) struct NewSession {
     pub(super) id: Uuid,
     token: String,
@@ -285,18 +285,29 @@ pub(super) async fn login(
     let known = users::by_email(api.store.reads(), &email).await?;
     let (user, hash) = known.unzip();
     // The same work and the same answer, whether or not the address is known.
-    let right = api.passwords.verify(password, hash).await?;
+    let right = api.passwords.verify(password.clone(), hash.clone()).await?;
     let Some(user) = user.filter(|_| right) else {
         metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "refused").increment(1);
         return Err(Problem::unauthorized(
             "the e-mail address or the password is wrong",
         ));
     };
+    // Whose hash costs something else than nobody's can be told by time: no longer than to here.
+    let hash = hash.filter(|hash| api.passwords.is_of_another_cost(hash));
+    let renewed = match hash {
+        Some(old) => Some((old, api.passwords.hash(password).await?)),
+        None => None,
+    };
     let now = api.clock.now();
     let new = NewSession::make(&api, now);
     let view = new.view(&api, &user, now)?;
     api.store
-        .write(move |tx| async move { new.begin(&tx, user.id, now).await })
+        .write(move |tx| async move {
+            if let Some((old, hash)) = renewed {
+                users::hash_anew(&tx, user.id, old, hash).await?;
+            }
+            new.begin(&tx, user.id, now).await
+        })
         .await?;
     metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "signed_in").increment(1);
     Ok(HttpResponse::Ok().json(view))
@@ -336,6 +347,7 @@ pub(super) async fn refresh(
         }
         Exchange::Reused { session_id } => {
             api.sessions.forget(session_id);
+            api.streams.end_session(session_id);
             tracing::warn!(%session_id, "a refresh token was used twice: the session has ended");
             metrics::counter!(names::SIGN_IN_TOTAL, "outcome" => "reused").increment(1);
             Err(refresh_refused())
@@ -361,5 +373,45 @@ pub(super) async fn logout(api: web::Data<Api>, session: Session) -> Result<Http
         .write(move |tx| async move { sessions::end(&tx, user_id, session_id, now).await })
         .await?;
     api.sessions.forget(session_id);
+    api.streams.end_session(session_id);
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::register::Registration;
+    use crate::http::Body;
+
+    use super::{Login, NewSession, Refresh, SessionView};
+
+    /// What a type has of its own is taken before what a trait gives to all.
+    macro_rules! can_be_printed {
+        ($type:ty) => {{
+            #[allow(dead_code)]
+            trait Otherwise {
+                const IS: bool = false;
+            }
+            impl<T> Otherwise for T {}
+            struct Printed<T>(std::marker::PhantomData<T>);
+            #[allow(dead_code)]
+            impl<T: std::fmt::Debug> Printed<T> {
+                const IS: bool = true;
+            }
+            Printed::<$type>::IS
+        }};
+    }
+
+    #[test]
+    fn what_holds_a_password_or_a_token_cannot_be_printed() {
+        assert!(can_be_printed!(String), "the question is a good one");
+        let answers = [
+            can_be_printed!(Login),
+            can_be_printed!(Registration),
+            can_be_printed!(Refresh),
+            can_be_printed!(SessionView),
+            can_be_printed!(NewSession),
+            can_be_printed!(Body<String>),
+        ];
+        assert_eq!(answers, [false; 6]);
+    }
 }

@@ -26,11 +26,11 @@ use uuid::Uuid;
 
 use super::Api;
 use super::alerts::AlertView;
-use super::session::Session;
+use super::session::{self, Session};
 use crate::config;
 use crate::http::Problem;
 use crate::store::alerts::{self, Alert, Seen};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, sessions};
 use crate::telemetry::metrics::names;
 use crate::telemetry::spans::{self, Done, SpanKind};
 
@@ -75,6 +75,7 @@ struct Listening {
 #[derive(Debug)]
 struct Place {
     id: u64,
+    session_id: Uuid,
     alerts: mpsc::Sender<Arc<Alert>>,
 }
 
@@ -163,6 +164,33 @@ impl StreamHub {
         Ok(())
     }
 
+    /// Ends the streams of this session: it has ended.
+    pub(super) fn end_session(&self, session_id: Uuid) {
+        self.open().end(|place| place.session_id == session_id);
+    }
+
+    /// Ends the streams of this user, who has left.
+    pub(super) fn end_user(&self, user_id: Uuid) {
+        if let Some(listening) = self.open().by_user.get_mut(&user_id) {
+            listening.places.clear();
+        }
+    }
+
+    /// Ends the streams of sessions that have ended elsewhere, by signing out at another replica for
+    /// example.
+    async fn end_with_sessions(&self, store: &Store) -> Result<(), StoreError> {
+        let mut open = self.open().sessions();
+        open.sort_unstable();
+        open.dedup();
+        for open in open.chunks(USERS_MAX) {
+            let ended = sessions::ended_of_all_users(store.reads(), open).await?;
+            if !ended.is_empty() {
+                self.open().end(|place| ended.contains(&place.session_id));
+            }
+        }
+        Ok(())
+    }
+
     /// Tails the alerts until draining begins.
     ///
     /// # Errors
@@ -174,6 +202,7 @@ impl StreamHub {
     ) -> anyhow::Result<()> {
         let mut alerted = store.signals().alerted();
         let mut look_behind_at = Instant::now() + self.config.poll;
+        let mut sessions_at = Instant::now() + session::CACHE_TTL;
         while !draining.is_cancelled() {
             alerted.mark_unchanged();
             let mut step = self.tick(&store).await;
@@ -183,6 +212,11 @@ impl StreamHub {
                     let looked = self.look_behind(&store).await;
                     step = looked.and(step);
                 }
+            }
+            if sessions_at <= Instant::now() {
+                sessions_at = Instant::now() + session::CACHE_TTL;
+                let ended = self.end_with_sessions(&store).await;
+                step = ended.and(step);
             }
             match step {
                 Ok(BATCH) => {}
@@ -203,7 +237,12 @@ impl StreamHub {
 
     /// A place from which alerts after `tail` are given; those that came in the meantime are the
     /// stream's own to read.
-    fn subscribe(self: &Arc<Self>, user_id: Uuid, tail: i64) -> Result<Subscription, Problem> {
+    fn subscribe(
+        self: &Arc<Self>,
+        user_id: Uuid,
+        session_id: Uuid,
+        tail: i64,
+    ) -> Result<Subscription, Problem> {
         let mut open = self.open();
         let id = open.next_id;
         let listening = open.by_user.entry(user_id).or_insert_with(|| Listening {
@@ -215,7 +254,11 @@ impl StreamHub {
             return Err(Problem::too_many(detail, 10));
         }
         let (sender, alerts) = mpsc::channel(BEHIND_MAX);
-        listening.places.push(Place { id, alerts: sender });
+        listening.places.push(Place {
+            id,
+            session_id,
+            alerts: sender,
+        });
         open.next_id += 1;
         metrics::gauge!(names::STREAMS_OPEN).increment(1.0);
         Ok(Subscription {
@@ -232,6 +275,19 @@ impl Open {
     fn places_of(&self, users: &[Uuid]) -> Vec<(Uuid, i64)> {
         let listens = |user_id: &Uuid| Some((*user_id, self.by_user.get(user_id)?.last));
         users.iter().filter_map(listens).collect()
+    }
+
+    /// The sessions of all streams.
+    fn sessions(&self) -> Vec<Uuid> {
+        let places = self.by_user.values().flat_map(|it| &it.places);
+        places.map(|place| place.session_id).collect()
+    }
+
+    /// Lets go of these: their senders are dropped, and they end.
+    fn end(&mut self, is_over: impl Fn(&Place) -> bool) {
+        for listening in self.by_user.values_mut() {
+            listening.places.retain(|place| !is_over(place));
+        }
     }
 
     /// Those who listen, and have not got their newest.
@@ -285,7 +341,7 @@ impl Drop for Subscription {
 }
 
 /// Your alerts, as they come. `Last-Event-ID` resumes without loss; the stream ends when the access
-/// token expires, and when the server stops.
+/// token expires, when its session ends, and when the server stops.
 #[utoipa::path(
     tag = "alerts",
     operation_id = "stream_alerts",
@@ -308,7 +364,7 @@ pub(super) async fn follow(
         Some(last) => last,
         None => alerts::end_of(api.store.reads(), user_id).await?,
     };
-    let subscription = api.streams.subscribe(user_id, last)?;
+    let subscription = api.streams.subscribe(user_id, session.session_id, last)?;
     let left = (session.expires_at - api.clock.now())
         .to_std()
         .unwrap_or(Duration::ZERO);

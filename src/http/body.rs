@@ -14,8 +14,8 @@ use serde_json::error::Category;
 use super::Problem;
 use crate::config::Http;
 
-/// A JSON body, read into the type, with the bytes it was read from.
-#[derive(Debug)]
+/// A JSON body, read into the type, with the bytes it was read from. It cannot be printed: passwords
+/// come in by it.
 pub struct Body<T> {
     /// What was read.
     pub value: T,

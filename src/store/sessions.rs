@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 use super::entities::{refresh_tokens, sessions};
+use super::given::Given;
 use super::sql::execute;
 use super::{StoreError, Tx};
 
@@ -155,4 +156,21 @@ pub async fn is_open(
     Ok(session.is_some_and(|session| {
         session.user_id == user_id && session.revoked_at.is_none() && session.expires_at > now
     }))
+}
+
+/// Those of the sessions that have ended, or are gone, across users: for the streams of a replica.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn ended_of_all_users(
+    db: &impl ConnectionTrait,
+    session_ids: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    let text = "SELECT given.id FROM given LEFT JOIN sessions ON sessions.id = given.id \
+         WHERE sessions.id IS NULL OR sessions.revoked_at IS NOT NULL";
+    let given = Given::new(["id"], session_ids.iter().map(|id| [(*id).into()]));
+    let rows = given.run(db, text, []).await?;
+    rows.iter()
+        .map(|row| Ok(row.try_get_by_index(0)?))
+        .collect()
 }

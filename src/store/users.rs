@@ -111,6 +111,16 @@ pub async fn by_email(
     Ok(Some((row.try_into()?, hash)))
 }
 
+/// Replaces the hash of a password by another of the same one, unless it is another's by now.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn hash_anew(tx: &Tx, id: Uuid, old: String, new: String) -> Result<(), StoreError> {
+    let text = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+    execute(&**tx, text, [id.into(), old.into(), new.into()]).await?;
+    Ok(())
+}
+
 /// Holds the user until the unit of work ends: of those who change what they have read of the user's
 /// settings or of a booking, and consumers with events of theirs, one works at a time. New bookings are
 /// not held up: they hold their wallet alone. Says whether there is such a user.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use wealth_companion::clock::Clock;
+use wealth_companion::store::users;
 
 use crate::support::chain::noon;
 use crate::support::world::PASSWORD;
@@ -155,6 +156,38 @@ async fn a_password_has_12_to_128_characters_of_any_kind() {
     let trimmed = json!({"email": "end@example.com", "password": long.trim()});
     world
         .post("/v1/auth/login", &trimmed)
+        .await
+        .problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn signing_in_hashes_a_password_anew_when_hashing_costs_something_else() {
+    let world = World::start().await;
+    world.register("ada").await;
+    let (ended, folder) = world.stop().await;
+    ended.expect("a clean end");
+    let set = [("auth.hash_iterations", "2")];
+    let world = World::on(folder, &set, Clock::system()).await;
+    let hash = async || {
+        let found = users::by_email(world.store().await.reads(), "ada@example.com").await;
+        found.expect("it can be read").expect("she is there").1
+    };
+    let sign_in = async |password: &str| {
+        let body = json!({"email": "ada@example.com", "password": password});
+        world.post("/v1/auth/login", &body).await
+    };
+    let old = hash().await;
+    assert!(old.contains("t=1"), "{old}");
+    sign_in("wrong horse battery")
+        .await
+        .problem(401, "unauthorized");
+    assert_eq!(hash().await, old);
+    sign_in(PASSWORD).await.expect(200);
+    let new = hash().await;
+    assert!(new.contains("t=2"), "{new}");
+    sign_in(PASSWORD).await.expect(200);
+    assert_eq!(hash().await, new, "once");
+    sign_in("wrong horse battery")
         .await
         .problem(401, "unauthorized");
 }

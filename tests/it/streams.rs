@@ -6,6 +6,7 @@ use serde_json::json;
 use wealth_companion::clock::Clock;
 
 use crate::support::chain::noon;
+use crate::support::world::PASSWORD;
 use crate::support::{Answer, Person, World};
 
 /// Somebody with budgets that are all exceeded by spending a hundred dollars.
@@ -218,4 +219,29 @@ async fn a_bad_last_event_id_is_refused() {
     let (id, alert) = stream.alert().await.expect("an alert");
     assert_eq!((id.as_str(), &alert["id"]), ("2", &alerts[0]["id"]));
     assert_eq!(alert["read_at"], json!(null));
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_session_here_and_at_another_replica() {
+    let world = World::with(&[], Clock::fixed(noon())).await;
+    let other = world.beside(&[]).await;
+    let ada = world.register("ada").await;
+    let body = json!({"email": "ada@example.com", "password": PASSWORD});
+    let session = world.post("/v1/auth/login", &body).await.expect(200).body;
+    let elsewhere = Person::new(&world, &session);
+    let (mut here, mut there) = (ada.follow(None).await, ada.at(&other).follow(None).await);
+    let mut hers = elsewhere.follow(None).await;
+    ada.post("/v1/auth/logout", &json!({})).await.expect(204);
+    assert_eq!(here.alert_or_end().await, None);
+    // The other replica looks every five seconds.
+    let ended = tokio::time::timeout(Duration::from_secs(20), there.alert_or_end()).await;
+    assert_eq!(ended.expect("in time"), None);
+
+    let wallet = elsewhere.wallet("Checking", "USD", "0").await;
+    let food = elsewhere.category("Groceries").await;
+    elsewhere.budget(&[&food], "1.00").await;
+    elsewhere.spend(&wallet, &food, "0.90", "2026-02-10").await;
+    assert!(hers.alert().await.is_some(), "another session goes on");
+    elsewhere.delete("/v1/me").await.expect(204);
+    while hers.alert_or_end().await.is_some() {}
 }

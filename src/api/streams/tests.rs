@@ -80,7 +80,7 @@ async fn what_comes_live_and_by_the_catch_up_comes_once() {
     let api = api(&folder).await;
     let user_id = somebody(&api).await;
     let mut live = Live {
-        subscription: api.streams.subscribe(user_id, 0).unwrap(),
+        subscription: api.streams.subscribe(user_id, Uuid::nil(), 0).unwrap(),
         last: 0,
         behind: true,
         ready: VecDeque::new(),
