@@ -1,33 +1,46 @@
 //! A simulation from a seed: the real relay and the real consumers, stepped one after the other in one thread, on a
 //! clock and ids of the seed, while the bus loses answers, doubles, delays and reorders, statements and commits
-//! fail, and the process dies between any two steps. Afterwards the books are counted by other means.
+//! fail, and the process dies between any two steps. Clients ask the real HTTP layer, and repeat what they got no
+//! answer to, or what they got one to, with the same key. Afterwards the books are counted by other means.
 //!
 //! One seed, as long as wanted: `tools/simulate --seed 7 --steps 500`. The same seed is the same story.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::env;
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use actix_web::body::to_bytes;
+use actix_web::middleware::from_fn;
+use actix_web::test::{TestRequest, init_service, try_call_service};
+use actix_web::{App, web};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wealth_companion::api::tokens::Tokens;
+use wealth_companion::api::{self, Api};
 use wealth_companion::bus::consumer::Consumer;
 use wealth_companion::bus::relay::Relay;
 use wealth_companion::bus::{Delivery, PublishError, Publisher};
 use wealth_companion::crash;
 use wealth_companion::domain::money::AmountText;
+use wealth_companion::http::request;
 use wealth_companion::store::audit::Audit;
 use wealth_companion::store::event_log::{self, LogEntry};
 use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::{StoreError, Tx};
 
-use crate::support::chain::{Chain, Household, day, expense};
+use crate::support::chain::{Chain, Household, day, expense, noon};
 use crate::support::recount::recount_of;
+use crate::support::stack;
 
 /// Seeds of a run of the tests; `SIMULATE_SEEDS` asks for more.
 const SEEDS: u64 = 60;
@@ -47,6 +60,8 @@ enum Bug {
     MarkBeforeHandling,
     /// The relay notes a batch as published, and publishes it then.
     AdvanceBeforePublishing,
+    /// The HTTP layer looks whether a key was used, books, and notes the key then.
+    KeepKeyAfterBooking,
 }
 
 /// What stands where Kafka would: it survives the process, and forgets nothing that it has taken.
@@ -142,13 +157,78 @@ struct Known {
     doubtful: BTreeSet<Uuid>,
 }
 
+/// A request that creates a booking, however often it is sent.
+struct Keyed {
+    who: usize,
+    /// Also what the booking says.
+    key: String,
+    body: Value,
+    /// The booking of the first answer that arrived.
+    answered: Option<Uuid>,
+}
+
+/// What a client gets.
+struct Reply {
+    status: u16,
+    body: Value,
+}
+
+/// The HTTP layer of a process.
+type Doors = Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Reply>>;
+
+async fn doors(chain: &Chain) -> Doors {
+    let config = Arc::new(chain.config.clone());
+    let http = config.http.clone();
+    let (clock, ids) = (chain.clock.clone(), chain.ids.clone());
+    let stop = CancellationToken::new();
+    let api = Api::new(
+        chain.store.clone(),
+        config,
+        clock.clone(),
+        ids.clone(),
+        stop,
+        None,
+    );
+    let app = App::new()
+        .app_data(web::Data::new(api.expect("an API")))
+        .app_data(web::Data::new(http))
+        .app_data(web::Data::new(clock))
+        .app_data(web::Data::new(ids))
+        .configure(api::routes)
+        .wrap(from_fn(request::surround));
+    let service = Rc::new(init_service(app).await);
+    Box::new(move |request| {
+        let service = Rc::clone(&service);
+        async move {
+            let response = match try_call_service(&*service, request.to_request()).await {
+                Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
+                Err(error) => error.error_response(),
+            };
+            let status = response.status().as_u16();
+            let bytes = to_bytes(response.into_body()).await.expect("a body");
+            Reply {
+                status,
+                body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            }
+        }
+        .boxed_local()
+    })
+}
+
 struct Simulation {
     rng: StdRng,
     bug: Bug,
     bus: Arc<Bus>,
     chain: Option<Chain>,
     relay: Option<Relay>,
+    doors: Option<Doors>,
     people: Vec<Household>,
+    /// Sessions that nobody has used yet: whether one is remembered would depend on the time that passes.
+    sessions: Vec<Vec<Uuid>>,
+    requests: Vec<Keyed>,
+    /// Answers to keys, where they are kept badly.
+    kept: BTreeMap<String, Value>,
+    wrong: Vec<String>,
     known: Known,
     marked: BTreeSet<(&'static str, Vec<u8>)>,
     lives: u64,
@@ -157,7 +237,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    async fn begin(seed: u64, bug: Bug) -> Self {
+    async fn begin(seed: u64, steps: usize, bug: Bug) -> Self {
         let folder = if std::path::Path::new("/dev/shm").is_dir() {
             TempDir::new_in("/dev/shm")
         } else {
@@ -171,7 +251,12 @@ impl Simulation {
             bus,
             chain: None,
             relay: None,
+            doors: None,
             people: Vec::new(),
+            sessions: Vec::new(),
+            requests: Vec::new(),
+            kept: BTreeMap::new(),
+            wrong: Vec::new(),
             known: Known::default(),
             marked: BTreeSet::new(),
             lives: seed << 16,
@@ -184,13 +269,46 @@ impl Simulation {
             simulation.chain().budget(person, 10_000).await;
             simulation.people.push(person);
         }
+        simulation.sign_in_often(2 * steps).await;
         simulation
+    }
+
+    /// For each request a session: a step makes one at the most, and so does the end of each.
+    async fn sign_in_often(&mut self, times: usize) {
+        let ids = self.chain().ids.clone();
+        let session = |person: &Household| (ids.v7(noon()), person.user_id);
+        let sessions = (0..times).map(|_| self.people.iter().map(session).collect::<Vec<_>>());
+        let sessions: Vec<_> = sessions.collect();
+        let rows = sessions.iter().flatten().map(|(id, user)| {
+            let (id, user) = (id.simple(), user.simple());
+            format!(
+                "(X'{id}', X'{user}', '2026-02-10T12:00:00+00:00', '2027-02-10T12:00:00+00:00')"
+            )
+        });
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        let text =
+            format!("INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES {rows}");
+        let unit = |tx: Tx| async move {
+            tx.execute_unprepared(&text).await?;
+            Ok(())
+        };
+        self.chain().store.write(unit).await.expect("signed in");
+        let of_each = |row: &Vec<(Uuid, Uuid)>| row.iter().map(|(id, _)| *id).collect();
+        self.sessions = sessions.iter().map(of_each).collect();
     }
 
     /// The process begins, on what the last one has left.
     async fn live(&mut self, folder: TempDir) {
         self.lives += 1;
-        let chain = Chain::on(folder, &[("bus.batch_max", "8")], self.lives).await;
+        let chain = Chain::on(
+            folder,
+            &[
+                ("bus.batch_max", "8"),
+                ("auth.jwt_secret_key", stack::SIGNING_KEY),
+            ],
+            self.lives,
+        )
+        .await;
         chain.clock.advance(self.elapsed);
         let bus: Arc<dyn Publisher> = match self.bug {
             Bug::AdvanceBeforePublishing => Arc::new(TooSoon(Arc::clone(&self.bus))),
@@ -198,6 +316,7 @@ impl Simulation {
         };
         let (store, clock) = (chain.store.clone(), chain.clock.clone());
         self.relay = Some(Relay::new(store, bus, clock, chain.config.bus.clone()));
+        self.doors = Some(doors(&chain).await);
         self.chain = Some(chain);
     }
 
@@ -206,6 +325,7 @@ impl Simulation {
         self.note("dies");
         crash::fail_after(None);
         self.relay = None;
+        self.doors = None;
         let Chain { data_dir, .. } = self.chain.take().expect("it lives");
         self.live(data_dir).await;
     }
@@ -225,7 +345,9 @@ impl Simulation {
             crash::fail_after(Some(after));
         }
         match self.rng.random_range(0..100) {
-            0..35 => self.book().await,
+            0..10 => self.book().await,
+            10..27 => self.ask_anew().await,
+            27..35 => self.ask_again().await,
             35..45 => self.amend().await,
             45..50 => self.delete().await,
             50..65 => {
@@ -276,6 +398,91 @@ impl Simulation {
         };
         let done = chain.store.write(unit).await;
         self.learn(id, who, &done, "booked");
+    }
+
+    /// Somebody asks for a booking, with a new key.
+    async fn ask_anew(&mut self) {
+        let who = self.rng.random_range(0..self.people.len());
+        let cents: i64 = self.rng.random_range(1..4_000);
+        let key = format!("key {}", self.requests.len());
+        let body = json!({
+            "wallet_id": self.people[who].wallet_id, "category_id": self.people[who].category_id,
+            "type": "expense", "amount": format!("{}.{:02}", cents / 100, cents % 100),
+            "date": DAYS[self.rng.random_range(0..DAYS.len())], "description": key
+        });
+        self.requests.push(Keyed {
+            who,
+            key,
+            body,
+            answered: None,
+        });
+        self.send(self.requests.len() - 1).await;
+    }
+
+    /// Somebody asks for what was asked for before, whether or not an answer has come.
+    async fn ask_again(&mut self) {
+        if !self.requests.is_empty() {
+            let number = self.rng.random_range(0..self.requests.len());
+            self.send(number).await;
+        }
+    }
+
+    /// Sends a request, once more maybe, and learns from the answer if it arrives.
+    async fn send(&mut self, number: usize) {
+        let Keyed { who, key, .. } = &self.requests[number];
+        let (who, key) = (*who, key.clone());
+        let reply = self.ask(number).await;
+        let arrives = self.bus.with(|topics| topics.is_calm) || self.rng.random_bool(0.8);
+        self.note(&format!("{key}: {}, arrives {arrives}", reply.status));
+        let text = reply.body["id"].as_str();
+        let id = text.and_then(|id| Uuid::parse_str(id).ok());
+        match (reply.status, id) {
+            (201, Some(id)) if arrives => {
+                let first = *self.requests[number].answered.get_or_insert(id);
+                if first != id {
+                    self.wrong
+                        .push(format!("{key} was answered with {first}, then with {id}"));
+                }
+                // What nobody knew of, nobody has changed.
+                self.known.certain.entry(id).or_insert((who, Some(1)));
+            }
+            (201, Some(_)) | (503, _) => {}
+            (status, _) => self.wrong.push(format!("{key}: {status} {}", reply.body)),
+        }
+    }
+
+    async fn ask(&mut self, number: usize) -> Reply {
+        let Keyed { who, key, body, .. } = &self.requests[number];
+        let session = self.sessions.pop().expect("a session")[*who];
+        let chain = self.chain();
+        let tokens = Tokens::new(&chain.config.auth);
+        let user = self.people[*who].user_id;
+        let token = tokens.sign(user, session, chain.clock.now());
+        let mut request = TestRequest::post()
+            .uri("/v1/transactions")
+            .insert_header((
+                "authorization",
+                format!("Bearer {}", token.expect("a token")),
+            ))
+            .set_json(body);
+        let doors = self.doors.as_ref().expect("it lives");
+        if self.bug != Bug::KeepKeyAfterBooking {
+            request = request.insert_header(("idempotency-key", key.as_str()));
+            return doors(request).await;
+        }
+        if let Some(body) = self.kept.get(key) {
+            return Reply {
+                status: 201,
+                body: body.clone(),
+            };
+        }
+        let reply = doors(request).await;
+        let kept = chain.store.write(|_| async { Ok(()) }).await.is_ok();
+        if kept && reply.status == 201 {
+            let (key, body) = (key.clone(), reply.body.clone());
+            self.kept.insert(key, body);
+        }
+        reply
     }
 
     /// One that is certain, and of whom.
@@ -381,6 +588,12 @@ impl Simulation {
     async fn calm_down(&mut self) {
         crash::fail_after(None);
         self.bus.with(|topics| topics.is_calm = true);
+        // Who got no answer asks until there is one.
+        for number in 0..self.requests.len() {
+            if self.requests[number].answered.is_none() {
+                self.send(number).await;
+            }
+        }
         loop {
             let relay = self.relay.as_ref().expect("it lives");
             let relayed = relay.tick().await.expect("the relay");
@@ -396,6 +609,13 @@ impl Simulation {
     async fn problems(&self) -> Vec<String> {
         let chain = self.chain();
         let mut problems = recount_of(&chain.store).await.differences;
+        problems.extend(self.wrong.iter().cloned());
+        let twice = "SELECT COALESCE(group_concat(description), '') FROM (SELECT description FROM transactions \
+             WHERE description LIKE 'key %' GROUP BY user_id, description HAVING COUNT(*) > 1)";
+        let twice = text(chain.store.reads(), twice).await;
+        if !twice.is_empty() {
+            problems.push(format!("booked twice: {twice}"));
+        }
         let report = Audit::new(&chain.store)
             .run(false, chain.clock.now(), |_| {})
             .await;
@@ -426,13 +646,20 @@ fn simulate(seed: u64, steps: usize, bug: Bug) -> (Vec<String>, String) {
         .enable_all()
         .build();
     runtime.expect("a runtime").block_on(async {
-        let mut simulation = Simulation::begin(seed, bug).await;
+        let mut simulation = Simulation::begin(seed, steps, bug).await;
         for _ in 0..steps {
             simulation.step().await;
         }
         simulation.calm_down().await;
         (simulation.problems().await, simulation.story)
     })
+}
+
+/// The text that a query gives.
+async fn text(db: &impl ConnectionTrait, query: &str) -> String {
+    let statement = Statement::from_string(db.get_database_backend(), query);
+    let row = db.query_one_raw(statement).await.expect("a row");
+    row.expect("a row").try_get_by_index(0).expect("a text")
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -473,6 +700,7 @@ fn defects_that_are_put_in_are_found() {
         Bug::PublishBeforeCommit,
         Bug::MarkBeforeHandling,
         Bug::AdvanceBeforePublishing,
+        Bug::KeepKeyAfterBooking,
     ] {
         let found = (1..=300).find(|seed| !simulate(*seed, STEPS, bug).0.is_empty());
         assert!(found.is_some(), "{bug:?} is not found");
