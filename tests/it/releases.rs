@@ -57,6 +57,8 @@ async fn sqlite(folder: &Path) -> DatabaseConnection {
     let file = folder.join("wealth.db");
     let mut options = ConnectOptions::new(format!("sqlite:{}?mode=rwc", file.display()));
     options.max_connections(1).sqlx_logging(false);
+    // A dump has its tables in the order of their names.
+    options.map_sqlx_sqlite_opts(|options| options.foreign_keys(false));
     Database::connect(options).await.expect("it opens")
 }
 
@@ -106,7 +108,7 @@ async fn declared(db: &DatabaseConnection) -> BTreeSet<String> {
 
 #[track_caller]
 fn same(kept: &BTreeSet<String>, made: &BTreeSet<String>) {
-    assert!(kept.len() > 50, "{kept:#?}");
+    assert!(kept.len() > 30, "{kept:#?}");
     let version = env!("CARGO_PKG_VERSION");
     assert!(
         kept == made,
@@ -148,7 +150,7 @@ async fn is_lived_on(folder: TempDir, set: &[(&str, &str)]) {
         body["items"].as_array().expect("items").clone()
     };
     let wallets = list("/v1/wallets").await;
-    assert_eq!(wallets[0]["balance"]["amount"], "875.00", "{wallets:?}");
+    assert_eq!(wallets[0]["balance"], "875.00", "{wallets:?}");
     assert_eq!(list("/v1/transactions").await.len(), 2);
     ada.alerts(2).await;
 
