@@ -3,6 +3,7 @@
 mod away;
 mod beside_dapr;
 mod chain;
+mod going_back;
 mod groups;
 mod poison;
 mod producing;

@@ -12,7 +12,7 @@ mod projecting;
 mod proxy;
 mod repairing;
 mod restarting;
-mod restoring;
+pub(crate) mod restoring;
 mod slow;
 mod streaming;
 mod upgrading;

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use wealth_companion::clock::Clock;
 use wealth_companion::store::Store;
 use wealth_companion::store::audit::Audit;
+use wealth_companion::store::schema::settle_log;
 
 use crate::support::chain::noon;
 use crate::support::recount::{number, recount_of, settled_in};
@@ -21,12 +23,14 @@ fn client(program: &str, args: &[&str]) {
     assert!(output.status.success(), "{program}: {errors}");
 }
 
-fn dump(url: &str, file: &Path) {
+/// Copies a database into a file.
+pub(crate) fn dump(url: &str, file: &Path) {
     let file = file.to_str().expect("a path");
     client("pg_dump", &["--format=custom", "--file", file, url]);
 }
 
-fn restore(file: &Path, url: &str) {
+/// Puts a copy into an empty database.
+pub(crate) fn restore(file: &Path, url: &str) {
     let file = file.to_str().expect("a path");
     client(
         "pg_restore",
@@ -146,22 +150,17 @@ async fn what_was_said_and_not_heard_before_a_dump_is_heard_after_it_once() {
     let (_server, elsewhere) = another_server().await;
     restore(&file, &elsewhere);
     let again = Chain::at(&elsewhere, &[]).await;
-    wealth_companion::store::schema::settle_log(&again.store)
-        .await
-        .expect("it goes on");
-    again.clock.advance(std::time::Duration::from_secs(60));
+    settle_log(&again.store).await.expect("it goes on");
+    again.clock.advance(Duration::from_secs(60));
     again.spend(ada, "1.00", DAY).await;
-    let places: Vec<_> = again
-        .log()
-        .await
-        .iter()
-        .map(|entry| entry.position)
-        .collect();
-    assert!(
-        *places.last().expect("an event") > place_before,
-        "{places:?}"
-    );
-    again.settle().await;
+    let heard = async {
+        let log = again.log().await;
+        again.settle().await;
+        log.last().expect("an event").position
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(30), heard).await;
+    let last = heard.expect("the log is read to its end");
+    assert!(last > place_before, "{last} is not after {place_before}");
     let books = recount_of(&again.store).await.agrees();
     assert_eq!((books.transactions, books.alerts), (4, 2), "{books:?}");
     let now = noon();
@@ -172,9 +171,7 @@ async fn what_was_said_and_not_heard_before_a_dump_is_heard_after_it_once() {
     for store in [&again.store, &chain.store] {
         let text = "SELECT COUNT(*) FROM pg_proc WHERE proname IN ('log_xid', 'log_horizon') AND prosrc LIKE '%+ 0'";
         let unmoved = number(store.reads(), text).await;
-        wealth_companion::store::schema::settle_log(store)
-            .await
-            .expect("nothing to do");
+        settle_log(store).await.expect("nothing to do");
         assert_eq!(number(store.reads(), text).await, unmoved);
         let expected = if std::ptr::eq(store, &chain.store) {
             2

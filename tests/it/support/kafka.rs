@@ -129,6 +129,12 @@ impl Kafka {
             .collect()
     }
 
+    /// Goes on with another database, on the same topics and in the same groups.
+    pub(crate) fn use_database(&mut self, url: &str) {
+        let own = self.set.iter_mut().find(|(key, _)| key == "database.url");
+        url.clone_into(&mut own.expect("it has one").1);
+    }
+
     pub(crate) fn config(&self) -> Config {
         super::config(self.folder.path(), &self.set())
     }
