@@ -71,9 +71,11 @@ def faster(rules):
 class World:
     """All of it; `close` leaves nothing behind."""
 
+    PREFIX = "wealth-prove-"
+
     def __init__(self, binary):
         self.binary = str(binary)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wealth-prove-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=self.PREFIX))
         self.stack = keeper.Stack(self.folder / "stack")
         self.processes = {}
         self.settings = {}
@@ -110,14 +112,17 @@ class World:
         return self.stack.state
 
     def start_role(self, role, **more):
+        self.processes[role] = Process([self.binary, "--role", role], self.role_settings(role, **more))
+        self.wait_until_ready(role, self.internal(role))
+
+    def role_settings(self, role, **more):
         settings = {**roles.role_settings(self.stack, role), "WEALTH__HTTP__PUBLIC_ADDR": self.api, **self.settings, **more}
         # The people of this world are many, and all at one address.
         settings.update(WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
                         WEALTH__LOG__FORMAT="json", WEALTH__AUTH__HASH_MEMORY_KIB="8",
                         # Several attempts are within five minutes, which are five seconds here.
                         WEALTH__BUS__RETRY_MAX_MS="500")
-        self.processes[role] = Process([self.binary, "--role", role], settings)
-        self.wait_until_ready(role, self.internal(role))
+        return settings
 
     def wait_until_ready(self, name, internal):
         def is_ready():
@@ -224,11 +229,11 @@ def answers(url):
 
 
 class Process:
-    """A process of ours. What it says is read, and thrown away but for the end, unless it is muted."""
+    """A process of ours. What it says is read, and thrown away but for the end unless there is a log, until it is muted."""
 
     LINES_KEPT = 30
 
-    def __init__(self, command, settings, before=None):
+    def __init__(self, command, settings, before=None, cwd=None, log=None):
         kept = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
         environment = {**{name: os.environ[name] for name in kept if name in os.environ},
                        **{key: value for key, value in settings.items() if key.isupper()}}
@@ -238,9 +243,9 @@ class Process:
             if before:
                 before()
 
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=begin)
-        self.lines = []
+        self.lines, self.log = [], log
         self.listening = threading.Event()
         self.listening.set()
         threading.Thread(target=self.read, daemon=True).start()
@@ -248,6 +253,9 @@ class Process:
     def read(self):
         for line in self.process.stdout:
             self.lines = [*self.lines[-self.LINES_KEPT:], line.decode(errors="replace")]
+            if self.log:
+                with open(self.log, "ab") as log:
+                    log.write(line)
             self.listening.wait()
 
     def mute(self):

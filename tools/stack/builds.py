@@ -29,6 +29,7 @@ PROGRAMS = {
                        ["-X", "github.com/dapr/dapr/pkg/buildinfo.version={version}"], "minutes"),
     "jaeger": GoProgram("github.com/jaegertracing/jaeger", "/cmd/jaeger", [], [], "up to ten minutes"),
     "logstore": GoProgram("github.com/VictoriaMetrics/VictoriaLogs", "/app/victoria-logs", [], [], "a minute"),
+    "toxiproxy": GoProgram("github.com/Shopify/toxiproxy/v2", "/cmd/server", [], [], "a minute"),
 }
 SHOW_SECS = 30
 LOG_LINES_SHOWN = 20

@@ -31,6 +31,7 @@ TOOLS = {
         Tool("mvn", ["maven"], "maven"),
         Tool("prometheus", ["prometheus"], "prometheus"),
         Tool("prometheus-alertmanager", ["prometheus-alertmanager"], "alertmanager"),
+        Tool("faketime", ["faketime"], "libfaketime"),
         # Debian's is too old for daprd; the message says what is needed.
         Tool("go", [], "go"),
     )

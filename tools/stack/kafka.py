@@ -31,7 +31,8 @@ class Kafka(Part):
         self.write_properties("data")
 
     def write_properties(self, data):
-        numbers = {"port": self.section["port"], "controller_port": self.section["controller_port"]}
+        numbers = {"port": self.section["port"], "controller_port": self.section["controller_port"],
+                   "port_for_others": self.port_for_others}
         write_private(self.folder / "server.properties", KAFKA_PROPERTIES.format(data=data, **numbers))
 
     def format(self):
@@ -72,7 +73,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port_for_others}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={data}

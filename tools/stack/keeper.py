@@ -26,6 +26,7 @@ from .part import ROOT
 from .postgres import PgBouncer, Postgres
 from .redis import Redis
 from .sidecars import ROLES, Daprd, Sidecar
+from .toxiproxy import Toxiproxy
 
 LOG_LINES_SHOWN = 20
 # A server that comes back after a crash may find its old self not quite gone: it is tried again.
@@ -43,9 +44,12 @@ class Stack:
         self.folder = folder
         self.parts = [Postgres(self), Redis(self), Kafka(self), Daprd(self), PgBouncer(self)]
         self.parts += [Sidecar(self, role) for role in ROLES]
+        self.parts.append(Toxiproxy(self))
         # At the end: they look at what the others have become.
         self.parts += [observer(self) for observer in OBSERVERS]
         self.state = read_json(folder / "stack.json") or {}
+        # Name of a part: the port by which the others reach it, where something stands in between.
+        self.detours = {}
         # Of this start: those that are ready, and how often each was launched.
         self.ready = set()
         self.launches = collections.Counter()

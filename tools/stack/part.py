@@ -55,7 +55,11 @@ class Part:
 
     @property
     def host_port(self):
-        return f"127.0.0.1:{self.section['port']}"
+        return f"127.0.0.1:{self.port_for_others}"
+
+    @property
+    def port_for_others(self):
+        return self.stack.detours.get(self.name, self.section["port"])
 
     def lacking(self):
         """The commands that it takes, and those that make what the cache has not."""

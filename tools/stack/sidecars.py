@@ -40,7 +40,7 @@ class Daprd(Part):
         if "kafka" in state:
             values["STACK_KAFKA_BROKERS"] = state["kafka"]["brokers"]
         if "redis" in state:
-            values["STACK_REDIS_HOST"] = f"127.0.0.1:{state['redis']['port']}"
+            values["STACK_REDIS_HOST"] = self.stack.part("redis").host_port
             values["STACK_REDIS_PASSWORD"] = state["redis"]["password"]
         return values
 
