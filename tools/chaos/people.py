@@ -112,6 +112,8 @@ class Writer:
             if again.is_done:
                 self.token = again.body["access_token"]
                 self.books.counts["signed in again"] += 1
+        if answer.status is None or answer.status >= 500:
+            self.books.counts[f"answered with {answer.status or 'nothing'}"] += 1
         if answer.status == 500:
             self.wrong("no defects", f"{method} {path} was answered with 500: {answer.body}")
         return answer

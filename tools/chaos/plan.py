@@ -13,7 +13,7 @@ CONSUMERS = ("projector", "notifier")
 # Nothing is broken in the first seconds, and what is broken last has some seconds to show.
 EDGE_SECS = 4
 # From the end of a fault to the next.
-PAUSE_SECS = (1.0, 3.0)
+PAUSE_SECS = (0.5, 1.5)
 
 # One thing that is done: so many seconds after the beginning, by which lane, with what.
 Fault = collections.namedtuple("Fault", "at lane name with_")
@@ -65,9 +65,9 @@ def lose_answers(chance):
 
 
 def jump_clock(chance):
-    """Minutes, so that a session may end of it, and hours; never as long as anything is kept."""
+    """Minutes, so that a session may end of it, and hours; less than the day for which idempotency keys are kept."""
     secs = chance.uniform(3, 7)
-    jump = chance.choice((1, -1)) * chance.choice((90, 20 * 60, 2 * 3_600, 30 * 3_600))
+    jump = chance.choice((1, -1)) * chance.choice((90, 20 * 60, 2 * 3_600, 12 * 3_600))
     return {"role": chance.choice(ROLES), "jump_secs": jump, "secs": secs}, secs
 
 

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Tests of the checker of tools/chaos.py: it passes what is right, and finds each thing that may be wrong.
+
+    python3 tools/chaos.py --self-test
+"""
+
+import copy
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+
+from chaos import checker, plan, report  # noqa: E402
+from chaos.books import GONE, Booking, Books, Budget, Row, Wallet  # noqa: E402
+from chaos.checker import ALERT_SENT, Event, Found, Mine  # noqa: E402
+
+CREATED, UPDATED, DELETED = checker.HEARD["projector"]
+WARNED, EXCEEDED = checker.HEARD["notifier"]
+DAY = "2026-11-10"
+WALLET = Wallet("w", "USD", 10_000, 1)
+BUDGET = Budget("limit", ("food",), 5_000, (80, 100), 1)
+
+
+def row(tag, id, known, may=(), ever=()):
+    return Row(tag, id=id, known=known, may=list(may), ever=[known, *may, *ever])
+
+
+def booking(minor, version=1, kind="expense"):
+    return Booking("wallet-1", kind, minor, DAY, "food", version)
+
+
+def item(id, tag, state):
+    return {"id": id, "description": tag, "wallet_id": state.wallet, "type": state.kind, "amount": f"{state.minor / 100:.2f}",
+            "date": state.day, "category_id": state.category, "version": state.version}
+
+
+def event(number, type_, subject, version=None, **more):
+    data = {"userId": "user-1", "version": version, "historic": False}
+    return Event(f"event-{number}", type_, "user-1", number, {"subject": subject, "data": data, **more})
+
+
+def story():
+    """Somebody with a wallet of 100.00 and a budget of 50.00: 45.00 is spent, after an amendment; something was booked and
+    deleted; an answer was lost, and what it was about has not happened."""
+    books = Books("somebody", user_id="user-1")
+    books.wallets = [row("w", "wallet-1", WALLET)]
+    books.budgets = [row("limit", "budget-1", BUDGET)]
+    books.bookings = [row("a", "a-1", booking(4_500, 2), ever=[booking(1_000)]), row("b", "b-1", GONE, ever=[booking(100)]),
+                      row("c", None, GONE, may=[booking(200)])]
+    books.streamed = [(1, "alert-1")]
+    period = {"period_start": "2026-11-01", "spent": "45.00"}
+    mine = Mine(
+        wallets=[{"id": "wallet-1", "name": "w", "currency": "USD", "balance": "55.00"}],
+        bookings=[item("a-1", "a", booking(4_500, 2))],
+        budgets=[{"id": "budget-1", "name": "limit", "amount": "50.00", "category_ids": ["food"], "alert_at": [80, 100],
+                  "current": period}],
+        periods={"budget-1": [period]},
+        alerts=[{"id": "alert-1", "budget_id": "budget-1", "historic": False,
+                 "details": {"period_start": "2026-11-01", "threshold": 80}}],
+        months={"2026-11": ("0.00", "45.00")},
+    )
+    log = [event(1, CREATED, "a-1", 1), event(2, CREATED, "b-1", 1), event(3, UPDATED, "a-1", 2), event(4, DELETED, "b-1", 1),
+           event(5, WARNED, "budget-1"), event(6, ALERT_SENT, "alert-1", causationid="event-5")]
+    inbox = [("projector", f"event-{number}") for number in range(1, 5)] + [("notifier", "event-5")]
+    found = Found(people={"somebody": mine}, log=log, topics=list(log), inbox=inbox, unpublished=0,
+                  crossings=[("budget-1", "2026-11-01", 80)], dead_letters=[], verify=(0, ""))
+    return books, mine, found
+
+
+class TheChecker(unittest.TestCase):
+    def setUp(self):
+        self.books, self.mine, self.found = copy.deepcopy(story())
+
+    def finds(self, *checks):
+        verdict = checker.judge([self.books], self.found)
+        self.assertEqual(sorted({check for check, _ in verdict.wrong}), sorted(checks), verdict.wrong)
+        return verdict
+
+    def test_what_is_right_passes_and_everything_is_looked_at(self):
+        verdict = self.finds()
+        for check in ("nothing lost", "nothing doubled", "balances", "budgets", "sums of months", "each event handled",
+                      "each crossing an alert", "no alert without a crossing", "one alert a crossing", "streams",
+                      "versions in order", "no rows of others", "everything published", "no dead letters", "verify"):
+            self.assertGreater(verdict.looked[check], 0, check)
+
+    # ---- What is in doubt may be either way, and sums follow ----
+
+    def test_what_was_in_doubt_may_have_happened(self):
+        self.mine.bookings.append(item("c-1", "c", booking(200)))
+        self.mine.wallets[0]["balance"] = "53.00"
+        for period in (self.mine.budgets[0]["current"], *self.mine.periods["budget-1"]):
+            period["spent"] = "47.00"
+        self.mine.months["2026-11"] = ("0.00", "47.00")
+        self.found.log.append(event(7, CREATED, "c-1", 1))
+        self.found.topics.append(self.found.log[-1])
+        self.found.inbox.append(("projector", "event-7"))
+        self.finds()
+
+    def test_what_was_in_doubt_has_happened_and_sums_do_not_know(self):
+        self.mine.bookings.append(item("c-1", "c", booking(200)))
+        self.found.log.append(event(7, CREATED, "c-1", 1))
+        self.found.topics.append(self.found.log[-1])
+        self.found.inbox.append(("projector", "event-7"))
+        self.finds("balances", "budgets", "sums of months")
+
+    def test_what_was_in_doubt_is_there_as_something_else(self):
+        self.mine.bookings.append(item("c-1", "c", booking(999)))
+        self.assertIn("nothing lost", {check for check, _ in checker.judge([self.books], self.found).wrong})
+
+    # ---- Lost ----
+
+    def test_an_acknowledged_booking_is_gone(self):
+        self.mine.bookings.clear()
+        self.assertIn("nothing lost", {check for check, _ in checker.judge([self.books], self.found).wrong})
+
+    def test_an_acknowledged_amendment_is_gone(self):
+        self.mine.bookings = [item("a-1", "a", booking(1_000))]
+        self.assertIn("nothing lost", {check for check, _ in checker.judge([self.books], self.found).wrong})
+
+    def test_a_deleted_booking_is_back(self):
+        self.mine.bookings.append(item("b-1", "b", booking(100)))
+        self.assertIn("nothing lost", {check for check, _ in checker.judge([self.books], self.found).wrong})
+
+    def test_a_wallet_and_a_budget_are_gone(self):
+        self.mine.wallets[0]["name"] = self.mine.budgets[0]["name"] = "another"
+        self.assertIn("nothing lost", {check for check, _ in checker.judge([self.books], self.found).wrong})
+
+    def test_a_changed_limit_is_gone(self):
+        self.books.budgets[0].learn(BUDGET._replace(limit=4_900, version=2))
+        self.finds("nothing lost")
+
+    # ---- Doubled ----
+
+    def test_a_booking_is_there_twice(self):
+        self.mine.bookings.append(item("a-2", "a", booking(4_500, 2)))
+        self.finds("nothing doubled")
+
+    def test_a_wallet_is_there_twice(self):
+        self.mine.wallets.append({**self.mine.wallets[0], "id": "wallet-2", "balance": "100.00"})
+        self.finds("nothing doubled")
+
+    def test_an_event_is_in_the_log_twice(self):
+        self.found.log.append(self.found.log[4])
+        self.finds("nothing doubled")
+
+    # ---- Sums ----
+
+    def test_an_event_was_counted_twice(self):
+        for period in (self.mine.budgets[0]["current"], *self.mine.periods["budget-1"]):
+            period["spent"] = "90.00"
+        self.mine.months["2026-11"] = ("0.00", "90.00")
+        self.finds("budgets", "sums of months")
+
+    def test_a_balance_is_off_by_a_cent(self):
+        self.mine.wallets[0]["balance"] = "55.01"
+        self.finds("balances")
+
+    # ---- Alerts ----
+
+    def test_two_alerts_of_one_crossing(self):
+        self.mine.alerts.append({**self.mine.alerts[0], "id": "alert-2"})
+        self.books.streamed.append((2, "alert-2"))
+        self.finds("one alert a crossing")
+
+    def test_a_crossing_that_nobody_told(self):
+        self.mine.alerts.clear()
+        self.books.streamed.clear()
+        self.found.crossings.clear()
+        self.finds("each crossing an alert")
+
+    def test_a_recorded_crossing_without_its_alert(self):
+        self.found.crossings.append(("budget-1", "2026-11-01", 100))
+        self.finds("each crossing an alert")
+
+    def test_an_event_of_a_crossing_without_an_alert_sent(self):
+        del self.found.log[5]
+        self.found.topics = list(self.found.log)
+        self.finds("each crossing an alert")
+
+    def test_an_alert_that_cannot_be(self):
+        self.mine.alerts.append({"id": "alert-2", "budget_id": "budget-1", "historic": True,
+                                 "details": {"period_start": "2026-11-01", "threshold": 1_000}})
+        self.mine.budgets[0]["alert_at"].append(1_000)
+        self.found.crossings.append(("budget-1", "2026-11-01", 1_000))
+        self.finds("no alert without a crossing")
+
+    # ---- Streams ----
+
+    def test_a_stream_missed_an_alert(self):
+        self.books.streamed.clear()
+        self.finds("streams")
+
+    def test_a_stream_told_twice(self):
+        self.books.streamed.append((1, "alert-1"))
+        self.finds("streams")
+
+    def test_a_stream_told_of_an_alert_that_is_not_there(self):
+        self.books.streamed.append((2, "alert-2"))
+        self.finds("streams")
+
+    # ---- Others ----
+
+    def test_a_booking_of_somebody_else_in_a_list(self):
+        self.mine.bookings.append(item("x-1", "x", booking(0)))
+        self.finds("no rows of others")
+
+    def test_an_alert_of_somebody_else(self):
+        self.mine.alerts.append({"id": "alert-2", "budget_id": "budget-9", "historic": True,
+                                 "details": {"period_start": "2026-11-01", "threshold": 80}})
+        self.assertIn("no rows of others", {check for check, _ in checker.judge([self.books], self.found).wrong})
+
+    def test_an_event_names_somebody_else(self):
+        self.found.log[0].user_id = "user-2"
+        self.finds("no rows of others")
+
+    # ---- Events ----
+
+    def test_versions_out_of_order(self):
+        self.found.log[0].place, self.found.log[2].place = 3, 1
+        self.finds("versions in order")
+
+    def test_a_version_without_an_event(self):
+        del self.found.log[2]
+        self.found.topics = list(self.found.log)
+        self.finds("versions in order")
+
+    def test_an_event_that_was_never_handled(self):
+        self.found.inbox.remove(("projector", "event-3"))
+        self.finds("each event handled")
+
+    def test_an_event_that_was_noted_twice(self):
+        self.found.inbox.append(("projector", "event-3"))
+        self.finds("each event handled")
+
+    def test_an_event_that_was_never_published(self):
+        del self.found.topics[1]
+        self.finds("everything published")
+
+    def test_an_event_that_is_still_to_be_published(self):
+        self.found.unpublished = 1
+        self.finds("everything published")
+
+    def test_an_event_of_no_commit(self):
+        self.found.topics.append(event(99, CREATED, "z-1", 1))
+        self.finds("nothing published that is not in the log")
+
+    def test_a_dead_letter(self):
+        self.found.dead_letters.append({"event_id": "event-1", "reason": "no such user"})
+        self.finds("no dead letters")
+
+    def test_verify_finds_something(self):
+        self.found.verify = (1, "a balance differs")
+        self.finds("verify")
+
+    def test_what_people_saw_under_way(self):
+        self.books.wrong.append(("read your writes", "it was not there"))
+        self.finds("read your writes")
+
+
+class AmountsOfAnswers(unittest.TestCase):
+    def test_they_are_exact(self):
+        for text, minor in (("0.00", 0), ("12.34", 1_234), ("-0.50", -50), ("-12.05", -1_205), ("7", 700)):
+            self.assertEqual(checker.minor(text), minor)
+
+
+class ThePlan(unittest.TestCase):
+    def test_a_seed_is_one_plan(self):
+        self.assertEqual(plan.draw(7, 10, 30, []), plan.draw(7, 10, 30, []))
+        self.assertNotEqual(plan.draw(7, 10, 30, []), plan.draw(8, 10, 30, []))
+
+    def test_the_short_form_has_each_fault_and_every_kill(self):
+        for seed in range(50):
+            names = [fault.name for fault in plan.draw(seed, 2, 10, [])]
+            self.assertEqual({name for name in plan.NAMES if name != plan.DISK}, set(names))
+            for kill in plan.KILLS:
+                self.assertEqual(names.count(kill), 10)
+
+    def test_only_some(self):
+        self.assertEqual({fault.name for fault in plan.draw(1, 2, 3, ["flush_redis"])}, {"flush_redis"})
+
+
+class TheReport(unittest.TestCase):
+    def test_it_tells_what_is_wrong(self):
+        books, _, found = story()
+        found.verify = (1, "a balance differs")
+        verdict = checker.judge([books], found)
+        part = report.part("A part", "chaos.py --seed 1", {"plan": "x"}, {"kill_api": 3}, books.counts, verdict, ["a note"])
+        self.assertFalse(report.is_right([part]))
+        text = report.as_markdown([part])
+        self.assertIn("| verify | 1 | 1 |", text)
+        self.assertIn("a balance differs", text)
+        self.assertIn("Something is wrong", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
