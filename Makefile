@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove simulate charts test-kubernetes docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove chaos simulate charts test-kubernetes docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -149,6 +149,11 @@ bench-chain: ## Measure from a booking to its alert on each bus, beside the hops
 prove: build ## Break a running system on purpose: every panel must have data, every alert fire (needs root; 15 minutes)
 	@sh .ci/need python3
 	python3 tools/prove.py --binary "$(binary)" $(ARGS)
+
+chaos: build ## Break the real thing from a seed while people use it, and count their books (ARGS="--seed 7 --minutes 45 --kills 300")
+	@sh .ci/need python3
+	@python3 tools/chaos.py --self-test
+	python3 tools/chaos.py --binary "$(binary)" $(ARGS)
 
 simulate: ## Play the chain from 300 seeds while everything fails (ARGS="--seed 7 --steps 500"; ARGS="--seeds 10000")
 	@sh .ci/need cargo cc python3

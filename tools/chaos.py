@@ -16,8 +16,8 @@ makes:
     jump_clock                                of a role: by minutes or hours, forth and back
     stop_consumer                             SIGSTOP of projector or notifier, then SIGCONT
     storm_of_replicas                         replicas of a role come and go
-    replay_events                             `wealth-companion events replay --from beginning`
-    rewind_offsets                            a consumer group begins at the beginning
+    replay_events                             `wealth-companion events replay --from -10m`
+    rewind_offsets                            a consumer group hears the last ten minutes once more
     fill_disk                                 the embedded profile on a small disk that fills (needs root; a part of its own)
 
 Then everything is healed, and when nothing is left to be published and handled, it looks whether each acknowledged write
@@ -187,8 +187,9 @@ def settle_and_judge(crowd, database, run, on_topics):
 
 
 def finish(args, title, part, injected, notes):
-    command = shlex.join(["tools/chaos.py", "--seed", str(args.seed), "--minutes", f"{args.minutes:g}", "--kills", str(args.kills)]
-                         + (["--only", ",".join(args.only)] if args.only else []))
+    given = ["--seed", str(args.seed), "--minutes", f"{args.minutes:g}", "--kills", str(args.kills), "--disk-full", str(args.disk_full),
+             "--pause-ms", str(args.pause_ms), *(["--only", ",".join(args.only)] if args.only else [])]
+    command = f"make chaos ARGS={shlex.quote(shlex.join(given))}"
     return report.part(title, command, part["facts"], injected, part["counts"], part["verdict"], notes)
 
 

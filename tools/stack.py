@@ -30,6 +30,7 @@ is stopped:
                     "projector": …, "notifier": …, "tokens": {"dapr_api_token", "app_api_token"}},
       "jaeger":    {"url": "pages and queries", "otlp_url", "agent": "HOST:PORT over UDP", …},
       "logstore":  {"url": "… + /insert takes what is pushed to Loki"},
+      "toxiproxy": {"url": "takes proxies over HTTP, when somebody has asked for it"},
       "prometheus": {"url"}, "alertmanager": {"url", "webhook_port": "where alerts are sent to"},
       "folder": "where all this is", "folder_id": …
     }
@@ -38,7 +39,7 @@ Who starts a sidecar of their own takes `daprd.binary` with `--resources-path re
 the folder `daprd.working_dir` and with `daprd.environment`. `start --only daprd` builds it and starts nothing.
 
 Needs Python 3.9, and installs on Debian: PostgreSQL, PgBouncer, Redis, openssl, Java 17 and Maven, Prometheus
-and Alertmanager. Go to build daprd, Jaeger and the log store has to be there.
+and Alertmanager. Go to build daprd, Jaeger, the log store and Toxiproxy has to be there.
 """
 
 import argparse

@@ -13,6 +13,8 @@ from stack.machine import StackError
 
 REPLICA_READY_SECS_MAX = 20
 GROUP_EMPTY_SECS_MAX = 60
+# How far back events are handed over again.
+BACK_MINUTES = 10
 
 
 def kill_role(world, role):
@@ -114,17 +116,17 @@ def storm_of_replicas(world, role, times, kill):
 
 
 def replay_events(world, role):
-    code, said = world.run("events", "replay", "--role", role, "--from", "beginning")
+    code, said = world.run("events", "replay", "--role", role, "--from", f"-{BACK_MINUTES}m")
     return None if code == 0 else f"`events replay` ended with {code}: {said.strip()[-200:]}"
 
 
 def rewind_offsets(world, role):
-    """The group begins at the beginning of every topic."""
+    """The group hears once more what was said in the last minutes."""
     world.take_away(f"sidecar-{role}")
     kafka = world.stack.part("kafka")
     tool = [*kafka.java(96), "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server",
-            world.state["kafka"]["brokers"], "--group", f"wealth-companion-{role}", "--reset-offsets", "--to-earliest",
-            "--all-topics", "--execute"]
+            world.state["kafka"]["brokers"], "--group", f"wealth-companion-{role}", "--reset-offsets",
+            "--by-duration", f"PT{BACK_MINUTES}M", "--all-topics", "--execute"]
     said = ""
 
     def is_rewound():
