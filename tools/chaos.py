@@ -38,7 +38,6 @@ Exit code: 0 the books are right, 1 they are not, 2 it could not be played.
 
 import argparse
 import collections
-import contextlib
 import os
 import pathlib
 import shlex

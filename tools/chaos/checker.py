@@ -69,9 +69,6 @@ class Verdict:
         self.looked = collections.Counter()
         self.wrong = []
 
-    def look(self, check, count=1):
-        self.looked[check] += count
-
     def hold(self, check, holds, text):
         """`text` tells the evidence; it is made when it is needed."""
         self.looked[check] += 1

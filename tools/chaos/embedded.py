@@ -25,8 +25,7 @@ class Embedded:
     def __init__(self, binary, logs=None):
         self.binary = str(binary)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wealth-chaos-disk-"))
-        self.logs = logs or pathlib.Path(tempfile.gettempdir())
-        self.log = (logs / "embedded.log") if logs else None
+        self.log = logs / "embedded.log" if logs else None
         self.data = self.folder / "data"
         self.api, self.internal = (f"127.0.0.1:{free_port(set())}" for _ in range(2))
         self.process = None

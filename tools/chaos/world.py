@@ -12,7 +12,7 @@ import time
 
 from proving.world import Failed, Process, World, answers, wait_for
 from stack import install, roles
-from stack.machine import free_port, say
+from stack.machine import StackError, free_port
 from stack.part import ask as ask_port
 from stack.sidecars import ROLES, Sidecar
 
@@ -171,7 +171,10 @@ class ChaosWorld(World):
     def clock_settings(self, role):
         """The wall clock of a role is read through a library that takes its error from a file. What measures how long
         something takes goes on undisturbed, as it does when a real clock is set."""
-        return {"LD_PRELOAD": glob.glob(CLOCK_LIBRARIES)[0], "FAKETIME_TIMESTAMP_FILE": str(self.clock(role)),
+        libraries = glob.glob(CLOCK_LIBRARIES)
+        if not libraries:
+            raise StackError(f"there is no {CLOCK_LIBRARIES}: on Debian it comes with the package faketime")
+        return {"LD_PRELOAD": libraries[0], "FAKETIME_TIMESTAMP_FILE": str(self.clock(role)),
                 "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
                 "FAKETIME_DISABLE_SHM": "1"}
 
