@@ -36,7 +36,7 @@ pub(super) async fn reached(
     let mut projected = api.store.signals().projected();
     loop {
         projected.mark_unchanged();
-        let reached = reached_now(api, user_id).await?;
+        let reached = reached_now(api, user_id, wanted).await?;
         if wanted.is_none_or(|wanted| reached >= wanted) {
             return Ok(reached);
         }
@@ -44,17 +44,33 @@ pub(super) async fn reached(
         let again = deadline.min(Instant::now() + api.config.bus.poll);
         let _ = timeout_at(again, projected.changed()).await;
         if Instant::now() >= deadline {
-            return Ok(reached_now(api, user_id).await?);
+            return Ok(reached_now(api, user_id, wanted).await?);
         }
     }
 }
 
-/// What the projector has passed is reached, whether or not it was this user's.
-async fn reached_now(api: &Api, user_id: Uuid) -> Result<LogPosition, StoreError> {
+/// What the projector has passed is reached, whether or not it was this user's. A bus outside of the
+/// database may bring a later event first: then the place before the one that is wanted is reached.
+async fn reached_now(
+    api: &Api,
+    user_id: Uuid,
+    wanted: Option<LogPosition>,
+) -> Result<LogPosition, StoreError> {
     let reads = api.store.reads();
     let of_user = read_models::reached(reads, user_id).await?;
     let passed = event_log::cursor(reads, Cursor::Consumer(catalogue::PROJECTOR)).await?;
-    Ok(of_user.max(passed))
+    let reached = of_user.max(passed);
+    match wanted {
+        Some(wanted)
+            if reached >= wanted
+                && passed < wanted
+                && event_log::is_outstanding(reads, user_id, wanted, catalogue::PROJECTOR)
+                    .await? =>
+        {
+            Ok(wanted.before())
+        }
+        _ => Ok(reached),
+    }
 }
 
 fn parse(text: &str) -> Result<LogPosition, Problem> {

@@ -337,6 +337,23 @@ pub(super) async fn forget(
     Ok(())
 }
 
+/// Whether the user's event at this place is in the log, and the consumer has not handled it.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn is_outstanding(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    place: LogPosition,
+    consumer: &str,
+) -> Result<bool, StoreError> {
+    let text = "SELECT 1 FROM event_log log WHERE log.xid = $1 AND log.position = $2 AND log.user_id = $3 \
+         AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.consumer = $4 AND inbox.event_id = log.event_id)";
+    let [xid, position] = place.values();
+    let values = [xid, position, user_id.into(), consumer.into()];
+    Ok(one(db, text, values).await?.is_some())
+}
+
 /// How far a reader has come; the beginning for one that never read.
 ///
 /// # Errors

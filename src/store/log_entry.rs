@@ -63,6 +63,15 @@ impl LogPosition {
         })
     }
 
+    /// The place before this one.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self {
+            xid: self.xid,
+            sequence: self.sequence.saturating_sub(1),
+        }
+    }
+
     /// For the columns of a row.
     pub(super) fn values(self) -> [Value; 2] {
         [self.xid.into(), self.sequence.into()]

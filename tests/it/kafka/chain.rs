@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use wealth_companion::app::Role;
 use wealth_companion::events::EventType;
 use wealth_companion::store::audit::Audit;
+use wealth_companion::store::event_log::LogPosition;
 
 use crate::support::kafka::Kafka;
 use crate::support::recount::recount_of;
-use crate::support::until;
+use crate::support::{Answer, Chain, until};
 use wealth_companion::clock::Clock;
 
 #[tokio::test]
@@ -113,4 +114,39 @@ async fn what_a_sidecar_publishes_is_heard() {
     })
     .await;
     projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_write_is_waited_for_though_a_later_one_is_counted() {
+    let kafka = Kafka::new().await;
+    let api = kafka.start(&[Role::Api]).await;
+    let chain = kafka.quiet_chain().await;
+    let ada = api.register("ada").await;
+    let wallet = ada.wallet("Checking", "USD", "0.00").await;
+    let food = ada.category("Groceries").await;
+    let first = ada.spend(&wallet, &food, "1.00", "2026-02-10").await;
+    let second = ada.spend(&wallet, &food, "2.00", "2026-02-10").await;
+    let place = |answer: &Answer| -> LogPosition {
+        let text = answer.header("x-log-position");
+        text.parse().expect("a place in the log")
+    };
+    let mut events = Chain::deliveries(&chain.log().await);
+    assert_eq!(events.len(), 2);
+    let month = "/v1/dashboard?month=2026-02";
+
+    let later = events.split_off(1);
+    chain.projector.take(later).await.expect("handled");
+    let shown = ada.get_after(month, &first).await;
+    assert_eq!(shown.body["spending"], "2.00");
+    assert!(
+        place(&shown) < place(&first),
+        "it says that it is not there"
+    );
+    let shown = ada.get_after(month, &second).await;
+    assert_eq!(place(&shown), place(&second));
+
+    chain.projector.take(events).await.expect("handled");
+    let shown = ada.get_after(month, &first).await;
+    assert_eq!(shown.body["spending"], "3.00");
+    assert!(place(&shown) >= place(&first));
 }
