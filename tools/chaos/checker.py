@@ -113,14 +113,16 @@ def as_booking(item):
 
 def nobody_elses(verdict, books, mine):
     """Every row in a list is one that this person has written."""
-    for kind, rows, items, text in (("wallet", books.wallets, mine.wallets, "name"), ("budget", books.budgets, mine.budgets, "name"),
+    for kind, rows, items, text in (("wallet", books.wallets, mine.wallets, "name"),
+                                    ("budget", books.budgets, mine.budgets, "name"),
                                     ("booking", books.bookings + books.steady, mine.bookings, "description")):
         tags = {row.tag for row in rows}
         for item in items:
             verdict.hold("no rows of others", item[text] in tags, lambda: f"{books.name} sees a {kind} of somebody else: {item}")
     own = {item["id"] for item in mine.budgets}
     for alert in mine.alerts:
-        verdict.hold("no rows of others", alert["budget_id"] in own, lambda: f"{books.name} sees an alert of somebody else: {alert}")
+        verdict.hold("no rows of others", alert["budget_id"] in own,
+                     lambda: f"{books.name} sees an alert of somebody else: {alert}")
 
 
 def settle(verdict, books, mine):
@@ -238,7 +240,8 @@ def alerts(verdict, books, mine, settled, found):
         verdict.hold("one alert a crossing", times == 1, lambda: f"{books.name}: {times} alerts of {key}")
     for key, must, may in bounds_of_crossings(books, mine, settled):
         verdict.hold("each crossing an alert", told[key] >= must, lambda: f"{books.name}: {key} was crossed, and nobody told")
-        verdict.hold("no alert without a crossing", bool(told[key]) <= may, lambda: f"{books.name}: {key} was told, and never crossed")
+        verdict.hold("no alert without a crossing", bool(told[key]) <= may,
+                     lambda: f"{books.name}: {key} was told, and never crossed")
     own = {item["id"] for item in mine.budgets}
     crossed = {(budget, period[:7], int(threshold)) for budget, period, threshold in found.crossings if budget in own}
     verdict.hold("each crossing an alert", crossed == set(told),
@@ -317,7 +320,8 @@ def log(verdict, found):
             verdict.hold("each crossing an alert", told[event.id] == expected,
                          lambda: f"{event.type} {event.id} has {told[event.id]} events {ALERT_SENT}")
     verdict.hold("everything published", found.unpublished == 0, lambda: f"{found.unpublished} events are still to be published")
-    verdict.hold("no dead letters", not found.dead_letters, lambda: f"dead letters: {json.dumps(found.dead_letters[:EXAMPLES_MAX])}")
+    verdict.hold("no dead letters", not found.dead_letters,
+                 lambda: f"dead letters: {json.dumps(found.dead_letters[:EXAMPLES_MAX])}")
     code, said = found.verify
     verdict.hold("verify", code == 0, lambda: f"`verify` ended with {code}: {said}")
     if found.topics is not None:
@@ -329,7 +333,8 @@ def topics(verdict, found, ids):
     for event in found.log:
         verdict.hold("everything published", event.id in passed, lambda: f"{event.type} {event.id} never came to its topic")
     for id in passed:
-        verdict.hold("nothing published that is not in the log", id in ids, lambda: f"the event {id} is on a topic, and not in the log")
+        verdict.hold("nothing published that is not in the log", id in ids,
+                     lambda: f"the event {id} is on a topic, and not in the log")
 
 
 def told_of_topics(topics):

@@ -45,7 +45,8 @@ class Embedded:
 
     @property
     def settings(self):
-        return {"WEALTH__DATA_DIR": str(self.data), "WEALTH__HTTP__PUBLIC_ADDR": self.api, "WEALTH__HTTP__INTERNAL_ADDR": self.internal,
+        return {"WEALTH__DATA_DIR": str(self.data), "WEALTH__HTTP__PUBLIC_ADDR": self.api,
+                "WEALTH__HTTP__INTERNAL_ADDR": self.internal,
                 "WEALTH__LIMITS__REQUESTS_PER_MINUTE": "0", "WEALTH__LIMITS__SIGN_IN_PER_MINUTE": "0",
                 "WEALTH__AUTH__HASH_MEMORY_KIB": "8", **QUIET}
 

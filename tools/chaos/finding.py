@@ -110,7 +110,8 @@ def find(people, database, run, on_topics):
     return Found(
         people={person.books.name: mine(person) for person in people}, log=log, topics=topics(run) if on_topics else None,
         inbox=[(consumer, dashed(id)) for consumer, id in database.rows("SELECT consumer, event_id FROM inbox")],
-        unpublished=database.unpublished(), crossings=[(dashed(budget), period, threshold) for budget, period, threshold in crossings],
+        unpublished=database.unpublished(),
+        crossings=[(dashed(budget), period, threshold) for budget, period, threshold in crossings],
         dead_letters=json.loads(letters)["letters"], verify=(code, said.strip()[-1_000:]),
     )
 

@@ -15,7 +15,7 @@ import time
 import uuid
 
 from .books import GONE, Booking, Books, Budget, Row, Wallet, months_around
-from .checker import minor
+from .checker import as_booking, minor
 
 ANSWER_SECS_MAX = 6
 TRIES_MAX = 6
@@ -280,7 +280,7 @@ class Writer:
         if isinstance(row.known, Budget):
             seen = row.known._replace(limit=minor(item["amount"]), version=item["version"])
         else:
-            seen = Booking(item["wallet_id"], item["type"], minor(item["amount"]), item["date"], item["category_id"], item["version"])
+            seen = as_booking(item)
         if seen not in row.possible():
             self.wrong("nothing lost", f"{row.tag} ({row.id}) may be {row.possible()}, and is read as {seen}")
         elif seen != row.known:
@@ -319,7 +319,8 @@ class Writer:
         if answer.status == 404:
             self.books.counts["doors of others tried"] += 1
         elif answer.status is not None and answer.status < 500 and answer.status != 401:
-            self.wrong("no rows of others", f"{method} {path} of {other.books.name} was answered with {answer.status} {answer.body}")
+            self.wrong("no rows of others",
+                       f"{method} {path} of {other.books.name} was answered with {answer.status} {answer.body}")
 
     def read_own_write(self):
         """Books into a month where nothing else is, and asks for that month as it is after that; often after one more
