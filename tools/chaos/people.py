@@ -330,7 +330,8 @@ class Writer:
         row = self.book(None, month, kind="income", steady=True)
         if row.known is GONE or not row.position:
             return
-        if self.chance.random() < 0.5:
+        is_last = self.chance.random() < 0.5
+        if not is_last:
             self.amend()
         near = str(self.chance.choice(self.months))[:7]
         least, most = self.books.spending(near)
@@ -343,8 +344,13 @@ class Writer:
         self.books.counts["own writes read"] += 1
         if minor(shown["income"]) != row.known.minor:
             self.wrong("read your writes", f"{row.tag} is at {row.position}, and {month} at {at} is shown without it: {shown}")
-        shown, at = self.month_after(near, row.position)
-        if shown is not None and place(at) >= place(row.position):
+        if is_last:
+            self.look_at_earlier_writes(near, least, most, row.position)
+
+    def look_at_earlier_writes(self, month, least, most, position):
+        """Counted, and not judged: what is shown holds the write that is waited for, and usually those before it."""
+        shown, at = self.month_after(month, position)
+        if shown is not None and place(at) >= place(position):
             known = least <= minor(shown["spending"]) <= most
             self.books.counts["own earlier writes read" if known else "own earlier writes not yet shown, with a later place"] += 1
 
