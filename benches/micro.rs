@@ -27,7 +27,7 @@ use wealth_companion::http::problem::{FieldError, Problem};
 use wealth_companion::projector::Projector;
 use wealth_companion::projector::fold::{Fold, Movement, watched};
 use wealth_companion::store::budgets::{self, Budget};
-use wealth_companion::store::transactions::Transaction;
+use wealth_companion::store::transactions::{Parts, Transaction};
 use wealth_companion::store::users::{self, User};
 use wealth_companion::store::{PageRequest, Store};
 use wealth_companion::telemetry::trace::TraceContext;
@@ -147,6 +147,7 @@ fn booking_answer() -> Result<Once, Failure> {
         description: Some("Weekly shopping".to_owned()),
         payee: Some("Corner shop".to_owned()),
         notes: None,
+        parts: Parts::default(),
         version: 1,
         created_at: books.now,
         updated_at: books.now,
@@ -345,7 +346,14 @@ impl Books {
             transaction_type: TransactionType::Expense,
             category: Some("Groceries".to_owned()),
             category_id: Some(self.categories[number % Self::CATEGORIES]),
+            splits: Vec::new(),
             description: Some("Weekly shopping".to_owned()),
+            payee: None,
+            notes: None,
+            tags: Vec::new(),
+            to_wallet_id: None,
+            to_amount: None,
+            to_currency: None,
             wallet_id: self.categories[0],
             date: day() + Days::new(number as u64 % Self::DAYS),
             timestamp: self.now,

@@ -12,6 +12,8 @@ pub mod category;
 pub mod money;
 /// Recurring periods, calendar months and local days in time zones.
 pub mod period;
+/// Words by which bookings are found.
+pub mod search;
 /// Checks of the texts people type.
 pub mod text;
 /// The direction of a transaction.

@@ -22,7 +22,7 @@ use crate::crash;
 use crate::domain::period;
 use crate::events::{Event, EventType, Source, catalogue};
 use crate::store::users::{self, Concerned};
-use crate::store::{Store, StoreError, Tx, budgets, event_log, inbox, read_models};
+use crate::store::{Store, StoreError, Tx, budgets, event_log, inbox, read_models, search};
 use fold::{Crossing, Fold, Movement};
 
 /// The handler of the role.
@@ -126,6 +126,7 @@ impl Unit {
             fold.apply(movement)?;
         }
         read_models::add(tx, fold.deltas()).await?;
+        search::add(tx, fold.words()).await?;
         read_models::keep_periods(tx, &fold.period_sums(), self.now).await?;
         let caused: Vec<&Heard> = accepted.iter().map(|(index, _)| &batch[*index]).collect();
         self.say_crossings(tx, users, &caused, fold.crossings())

@@ -35,6 +35,8 @@ pub mod inbox;
 pub mod outbox;
 /// Sums that the projector keeps.
 pub mod read_models;
+/// Bookings by words.
+pub mod search;
 /// Sessions and their refresh tokens.
 pub mod sessions;
 /// Wake-ups between those who write and those who wait.

@@ -15,6 +15,7 @@ mod m20261124_000004_read_models;
 mod m20261124_000005_alerts;
 mod m20261126_000006_alert_origins;
 mod m20261128_000007_log_moves;
+mod m20261128_000008_parts;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_alerts::Migration),
             Box::new(m20261126_000006_alert_origins::Migration),
             Box::new(m20261128_000007_log_moves::Migration),
+            Box::new(m20261128_000008_parts::Migration),
         ]
     }
 }

@@ -198,6 +198,8 @@ impl Flow {
         let side = match transaction_type {
             TransactionType::Income => &mut self.income,
             TransactionType::Expense => &mut self.spending,
+            // Neither earned nor spent.
+            TransactionType::Transfer => return Ok(()),
         };
         *side = side
             .checked_add(Money::new(minor, side.currency()))

@@ -1,4 +1,4 @@
-//! Bookings: income and expenses.
+//! Bookings: income, expenses and transfers.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -9,20 +9,26 @@ use uuid::Uuid;
 use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
-use super::{Api, answer};
+use super::{Api, answer, books};
 use crate::domain::money::{AmountText, Currency};
 use crate::domain::period;
+use crate::domain::search;
 use crate::domain::text::{check_long_text, check_text};
 use crate::domain::transaction::TransactionType;
 use crate::http::cursor;
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query, RequestContext};
-use crate::store::at_once;
 use crate::store::event_log::LogPosition;
-use crate::store::transactions::{self, Act, Amendment, Draft, Filter, Transaction};
+use crate::store::transactions::{
+    self, Act, Amendment, Draft, Filter, Split, SplitDraft, Transaction,
+};
+use crate::store::{self, at_once};
 
 /// The list that cursors name.
 const LIST: &str = "transactions";
+
+/// Characters of a tag at the most.
+const TAG_CHARS_MAX: usize = 50;
 use crate::store::wallets;
 
 /// A booking.
@@ -47,6 +53,19 @@ pub struct TransactionView {
     payee: Option<String>,
     #[schema(required = true)]
     notes: Option<String>,
+    /// Of a transfer: the wallet that the money goes to.
+    #[schema(required = true)]
+    to_wallet_id: Option<Uuid>,
+    /// Of a transfer: what arrives there, in that wallet's currency.
+    #[schema(required = true, format = "decimal", example = "13.70")]
+    to_amount: Option<String>,
+    /// Of a transfer: ISO 4217, the other wallet's.
+    #[schema(required = true, value_type = Option<Currency>)]
+    to_currency: Option<String>,
+    /// Parts in categories of their own, which make the amount; or none.
+    splits: Vec<SplitView>,
+    /// In the order of the alphabet.
+    tags: Vec<String>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -54,6 +73,7 @@ pub struct TransactionView {
 
 impl From<&Transaction> for TransactionView {
     fn from(transaction: &Transaction) -> Self {
+        let transfer = transaction.parts.transfer;
         Self {
             id: transaction.id,
             wallet_id: transaction.wallet_id,
@@ -65,11 +85,56 @@ impl From<&Transaction> for TransactionView {
             description: transaction.description.clone(),
             payee: transaction.payee.clone(),
             notes: transaction.notes.clone(),
+            to_wallet_id: transfer.map(|it| it.to_wallet_id),
+            to_amount: transfer.map(|it| it.to_amount.to_string()),
+            to_currency: transfer.map(|it| it.to_amount.currency().code().to_owned()),
+            splits: transaction
+                .parts
+                .splits
+                .iter()
+                .map(SplitView::from)
+                .collect(),
+            tags: transaction.parts.tags.clone(),
             version: transaction.version,
             created_at: transaction.created_at,
             updated_at: transaction.updated_at,
         }
     }
+}
+
+/// A part of a booking.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SplitView {
+    #[schema(required = true)]
+    category_id: Option<Uuid>,
+    /// Above zero, in the wallet's currency.
+    #[schema(format = "decimal", example = "12.34")]
+    amount: String,
+    #[schema(required = true)]
+    description: Option<String>,
+}
+
+impl From<&Split> for SplitView {
+    fn from(split: &Split) -> Self {
+        Self {
+            category_id: split.category_id,
+            amount: split.amount.to_string(),
+            description: split.description.clone(),
+        }
+    }
+}
+
+/// A part of a booking to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSplit {
+    /// One of your categories.
+    category_id: Option<Uuid>,
+    /// More than zero, in the wallet's currency.
+    amount: AmountInput,
+    /// What it was.
+    #[schema(max_length = 200)]
+    description: Option<String>,
 }
 
 /// A booking to be made.
@@ -101,6 +166,18 @@ pub struct NewTransaction {
     /// Anything else.
     #[schema(max_length = 2000)]
     notes: Option<String>,
+    /// Of a transfer: another of your wallets.
+    to_wallet_id: Option<Uuid>,
+    /// Of a transfer between currencies: what arrives, in the other wallet's currency.
+    to_amount: Option<AmountInput>,
+    /// Two or more parts in categories of their own. They make the amount, to the last digit.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    splits: Vec<NewSplit>,
+    /// Words of your own, by which lists can be filtered.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    tags: Vec<String>,
 }
 
 impl NewTransaction {
@@ -116,6 +193,10 @@ impl NewTransaction {
                 .optional("/description", self.description, |text| description(&text)),
             payee: checks.optional("/payee", self.payee, |text| payee(&text)),
             notes: checks.optional("/notes", self.notes, |text| notes(&text)),
+            to_wallet_id: self.to_wallet_id,
+            to_amount: self.to_amount.map(|amount| amount.0),
+            splits: split_drafts(&mut checks, self.splits),
+            tags: tags(&mut checks, &self.tags),
         };
         checks.finish()?;
         Ok(draft)
@@ -132,6 +213,29 @@ fn payee(text: &str) -> Result<String, crate::domain::text::TextError> {
 
 fn notes(text: &str) -> Result<String, crate::domain::text::TextError> {
     check_long_text(text, 1..=2000)
+}
+
+fn split_drafts(checks: &mut Checks, splits: Vec<NewSplit>) -> Vec<SplitDraft> {
+    let mut checked = |(place, split): (usize, NewSplit)| SplitDraft {
+        category_id: split.category_id,
+        amount: split.amount.0,
+        description: checks.optional(
+            &format!("/splits/{place}/description"),
+            split.description,
+            |text| description(&text),
+        ),
+    };
+    splits.into_iter().enumerate().map(&mut checked).collect()
+}
+
+fn tags(checks: &mut Checks, tags: &[String]) -> Vec<String> {
+    let checked = |(place, tag): (usize, &String)| {
+        checks.field(
+            &format!("/tags/{place}"),
+            check_text(tag, 1..=TAG_CHARS_MAX),
+        )
+    };
+    tags.iter().enumerate().filter_map(checked).collect()
 }
 
 /// What to change; what is left out stays, null removes.
@@ -169,6 +273,22 @@ pub struct TransactionPatch {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, max_length = 2000)]
     notes: Option<Option<String>>,
+    /// Of a transfer: another of your wallets.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Uuid>)]
+    to_wallet_id: Option<Option<Uuid>>,
+    /// Of a transfer between currencies: what arrives, in the other wallet's currency.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<AmountInput>)]
+    to_amount: Option<Option<AmountInput>>,
+    /// All parts; an empty list removes them.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_items = 50)]
+    splits: Option<Vec<NewSplit>>,
+    /// All tags; an empty list removes them.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_items = 20)]
+    tags: Option<Vec<String>>,
 }
 
 impl TransactionPatch {
@@ -184,6 +304,10 @@ impl TransactionPatch {
                 .removable("/description", self.description, |text| description(&text)),
             payee: checks.removable("/payee", self.payee, |text| payee(&text)),
             notes: checks.removable("/notes", self.notes, |text| notes(&text)),
+            to_wallet_id: self.to_wallet_id,
+            to_amount: self.to_amount.map(|amount| amount.map(|it| it.0)),
+            splits: self.splits.map(|splits| split_drafts(&mut checks, splits)),
+            tags: self.tags.map(|given| tags(&mut checks, &given)),
         };
         checks.finish()?;
         Ok(amendment)
@@ -200,11 +324,20 @@ pub struct TransactionQuery {
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
-    /// In this wallet.
+    /// In this wallet, on either side of a transfer.
     wallet_id: Option<Uuid>,
-    /// In this category.
+    /// In this category, whole or by a split.
     category_id: Option<Uuid>,
-    /// Income or expense.
+    /// With this tag.
+    #[param(example = "holiday")]
+    tag: Option<String>,
+    /// Words that description, payee, notes or tags have; their beginnings are enough. What was just written is found
+    /// a moment later, or with `wait_for`. A page may be shorter than asked for, and still have a next one.
+    #[param(min_length = 1, max_length = 200, example = "corner groc")]
+    q: Option<String>,
+    /// With `q`: wait until what is found has reached the `X-Log-Position` of a write; two seconds at most.
+    wait_for: Option<String>,
+    /// Income, expenses or transfers.
     #[serde(rename = "type")]
     #[param(rename = "type")]
     transaction_type: Option<TransactionType>,
@@ -225,14 +358,17 @@ pub struct TransactionQuery {
 impl TransactionQuery {
     /// Amounts say nothing without a currency: that of the wallet, or the user's.
     async fn filter(self, api: &Api, session: &Session) -> Result<Filter, Problem> {
+        let mut checks = Checks::new();
         let mut filter = Filter {
             wallet_id: self.wallet_id,
             category_id: self.category_id,
             transaction_type: self.transaction_type,
             from: self.from.map(|day| day.0),
             to: self.to.map(|day| day.0),
+            tag: checks.optional("?tag", self.tag, |tag| check_text(&tag, 1..=TAG_CHARS_MAX)),
             ..Filter::default()
         };
+        checks.finish()?;
         if self.min_amount.is_none() && self.max_amount.is_none() {
             return Ok(filter);
         }
@@ -275,7 +411,7 @@ fn act(api: &Api, session: &Session, context: &RequestContext) -> Act {
     }
 }
 
-/// Book income or an expense.
+/// Book income, an expense or a transfer.
 #[utoipa::path(
     tag = "transactions",
     operation_id = "create_transaction",
@@ -330,9 +466,23 @@ pub(super) async fn list(
     query: Query<TransactionQuery>,
 ) -> Result<HttpResponse, Problem> {
     let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
-    let filter = query.0.filter(&api, &session).await?;
-    let page = transactions::list(api.store.reads(), session.user_id(), &filter, page).await?;
-    Ok(HttpResponse::Ok().json(TransactionPage {
+    let mut query = query.0;
+    let (question, wait_for) = (query.q.take(), query.wait_for.take());
+    let filter = query.filter(&api, &session).await?;
+    let (reads, user_id) = (api.store.reads(), session.user_id());
+    let words = question.as_deref().map(search::wanted).transpose();
+    let words = words.map_err(|error| Problem::field("?q", error.to_string()))?;
+    let mut answer = HttpResponse::Ok();
+    // Only what is searched may be behind.
+    if words.is_some() || wait_for.is_some() {
+        let reached = books::reached(&api, user_id, wait_for.as_deref()).await?;
+        answer.insert_header((books::X_LOG_POSITION, reached.to_string()));
+    }
+    let page = match words {
+        None => transactions::list(reads, user_id, &filter, page).await?,
+        Some(words) => store::search::find(reads, user_id, &words, &filter, page).await?,
+    };
+    Ok(answer.json(TransactionPage {
         items: page.items.iter().map(TransactionView::from).collect(),
         next_cursor: cursor::next(LIST, page.next.as_ref())?,
     }))

@@ -37,6 +37,9 @@ pub struct WalletView {
     /// What is in it now.
     #[schema(format = "decimal", example = "2487.66")]
     balance: String,
+    /// Since when it is put away; nothing is booked in it any more.
+    #[schema(required = true)]
+    archived_at: Option<DateTime<Utc>>,
     /// Counts changes of the wallet itself, not bookings.
     version: i64,
     created_at: DateTime<Utc>,
@@ -52,6 +55,7 @@ impl From<&Wallet> for WalletView {
             currency: wallet.currency().code().to_owned(),
             opening_balance: wallet.opening_balance.to_string(),
             balance: wallet.balance.to_string(),
+            archived_at: wallet.archived_at,
             version: wallet.version,
             created_at: wallet.created_at,
             updated_at: wallet.updated_at,
@@ -88,16 +92,7 @@ impl NewWallet {
             None => Some(Money::zero(currency)),
         });
         let (name, opening) = checks.all((name, opening))?;
-        Ok(Wallet {
-            id,
-            name,
-            wallet_type: self.wallet_type,
-            opening_balance: opening,
-            balance: opening,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        })
+        Ok(Wallet::new(id, name, self.wallet_type, opening, now))
     }
 }
 
@@ -117,6 +112,10 @@ pub struct WalletPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     opening_balance: Option<AmountInput>,
+    /// Whether it is put away: it stays in the books, and nothing is booked in it any more.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    archived: Option<bool>,
 }
 
 impl WalletPatch {
@@ -128,6 +127,7 @@ impl WalletPatch {
             name,
             wallet_type: self.wallet_type,
             opening_balance: self.opening_balance.map(|amount| amount.0),
+            archived: self.archived,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The direction of a transaction.
+//! What a transaction is: its direction, and what may go with what.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,23 +27,26 @@ pub enum TransactionType {
     Income,
     /// Money leaves the wallet.
     Expense,
+    /// Money leaves the wallet for another one: neither earned nor spent.
+    Transfer,
 }
 
 words!(TransactionType {
     Income = "income",
     Expense = "expense",
+    Transfer = "transfer",
 });
 
 impl TransactionType {
-    /// The change of the wallet's balance, in minor units, that a booking of `amount_minor`
-    /// (positive) makes.
+    /// The change of its wallet's balance, in minor units, that a booking of `amount_minor`
+    /// (positive) makes. What a transfer adds to the other wallet is not in it.
     ///
     /// Total: negating `i64::MIN`, which no booking reaches, saturates.
     #[must_use]
     pub const fn signed(self, amount_minor: i64) -> i64 {
         match self {
             Self::Income => amount_minor,
-            Self::Expense => amount_minor.saturating_neg(),
+            Self::Expense | Self::Transfer => amount_minor.saturating_neg(),
         }
     }
 }
@@ -56,6 +59,7 @@ mod tests {
     fn income_adds_and_expense_takes() {
         assert_eq!(TransactionType::Income.signed(1_250), 1_250);
         assert_eq!(TransactionType::Expense.signed(1_250), -1_250);
+        assert_eq!(TransactionType::Transfer.signed(1_250), -1_250);
         assert_eq!(TransactionType::Expense.signed(i64::MIN), i64::MAX);
     }
 }

@@ -350,6 +350,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NotFound(what) => Self::not_found(format!("there is no such {what}")),
             StoreError::Stale { current } => Self::stale(current),
+            // One of the query is named by its question mark.
+            StoreError::Invalid { field, detail } if field.starts_with('?') => {
+                Self::field(field.into_owned(), detail)
+            }
             StoreError::Invalid { field, detail } => Self::field(format!("/{field}"), detail),
             StoreError::Busy(cause) => Self::unavailable(cause),
             StoreError::Absent(_) => Self::unavailable(error.to_string()),

@@ -18,17 +18,19 @@ use crate::events::{EventData, EventError};
 use crate::store::StoreError;
 use crate::store::budgets::Budget;
 use crate::store::read_models::{CrossingKey, DailyKey, Deltas, MonthlyKey, PeriodSum};
+use crate::store::search::{WordDeltas, WordKey};
 
 /// What one event takes out of the sums, and what it adds to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
     /// Whose books.
     pub user_id: Uuid,
-    out: Option<Entry>,
-    into: Option<Entry>,
+    out: Vec<Entry>,
+    into: Vec<Entry>,
+    words: WordDeltas,
 }
 
-/// A booking, read exactly.
+/// What is earned or spent by a booking in one category, read exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     transaction_type: TransactionType,
@@ -39,14 +41,20 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(booking: &Booking) -> Result<Self, EventError> {
-        Ok(Self {
+    /// None of a transfer, which is neither earned nor spent.
+    fn all_of(booking: &Booking) -> Result<Vec<Self>, EventError> {
+        let parts = booking.parts()?;
+        if booking.transaction_type == TransactionType::Transfer {
+            return Ok(Vec::new());
+        }
+        let entry = |(category_id, amount)| Self {
             transaction_type: booking.transaction_type,
-            amount: booking.money()?,
+            amount,
             date: booking.date,
-            category_id: booking.category_id,
+            category_id,
             wallet_id: booking.wallet_id,
-        })
+        };
+        Ok(parts.into_iter().map(entry).collect())
     }
 
     fn is_spending(&self) -> bool {
@@ -60,21 +68,43 @@ impl Movement {
     /// # Errors
     /// It is no booking, or its amounts cannot be read.
     pub fn of(data: &EventData) -> Result<Self, EventError> {
-        let (out, into) = match data {
-            EventData::TransactionCreated(created) => (None, Some(Entry::of(&created.booking())?)),
-            EventData::TransactionUpdated(updated) => (
-                Some(Entry::of(&updated.before)?),
-                Some(Entry::of(&updated.after)?),
-            ),
-            EventData::TransactionDeleted(deleted) => (Some(Entry::of(&deleted.before)?), None),
+        let created;
+        let (transaction_id, out, into) = match data {
+            EventData::TransactionCreated(data) => {
+                created = data.booking();
+                (data.transaction_id, None, Some(&created))
+            }
+            EventData::TransactionUpdated(data) => {
+                (data.transaction_id, Some(&data.before), Some(&data.after))
+            }
+            EventData::TransactionDeleted(data) => (data.transaction_id, Some(&data.before), None),
             other => {
                 return Err(EventError::NotForThis(other.event_type().as_str()));
             }
         };
+        let user_id = data.user_id();
+        let mut words = WordDeltas::new();
+        for (booking, times) in [(out, -1), (into, 1)] {
+            let searched = booking.map(|it| (it.date, it.searched()));
+            for (date, word) in searched
+                .into_iter()
+                .flat_map(|(date, all)| all.into_iter().map(move |it| (date, it)))
+            {
+                let key = WordKey {
+                    user_id,
+                    word,
+                    date,
+                    transaction_id,
+                };
+                *words.entry(key).or_default() += times;
+            }
+        }
+        let entries = |booking: Option<&Booking>| booking.map(Entry::all_of).transpose();
         Ok(Self {
-            user_id: data.user_id(),
-            out,
-            into,
+            user_id,
+            out: entries(out)?.unwrap_or_default(),
+            into: entries(into)?.unwrap_or_default(),
+            words,
         })
     }
 
@@ -146,6 +176,7 @@ pub struct Fold<'a> {
     spent: HashMap<(Uuid, NaiveDate), i64>,
     crossed: HashSet<CrossingKey>,
     deltas: Deltas,
+    words: WordDeltas,
     sums: BTreeMap<(Uuid, NaiveDate), PeriodSum>,
     crossings: Vec<Crossing<'a>>,
     applied: usize,
@@ -164,6 +195,7 @@ impl<'a> Fold<'a> {
             spent,
             crossed,
             deltas: Deltas::default(),
+            words: WordDeltas::new(),
             sums: BTreeMap::new(),
             crossings: Vec::new(),
             applied: 0,
@@ -175,12 +207,17 @@ impl<'a> Fold<'a> {
     /// # Errors
     /// A sum leaves the range of amounts.
     pub fn apply(&mut self, movement: &Movement) -> Result<(), StoreError> {
-        if let Some(entry) = &movement.out {
+        for entry in &movement.out {
             self.add(movement.user_id, entry, -1)?;
         }
-        if let Some(entry) = &movement.into {
+        for entry in &movement.into {
             self.add(movement.user_id, entry, 1)?;
+        }
+        for entry in &movement.into {
             self.look_at_thresholds(movement.user_id, entry);
+        }
+        for (key, times) in &movement.words {
+            *self.words.entry(key.clone()).or_default() += times;
         }
         self.applied += 1;
         Ok(())
@@ -252,6 +289,12 @@ impl<'a> Fold<'a> {
     #[must_use]
     pub fn deltas(&self) -> &Deltas {
         &self.deltas
+    }
+
+    /// What the words of bookings are to be moved by.
+    #[must_use]
+    pub fn words(&self) -> &WordDeltas {
+        &self.words
     }
 
     /// The sums that the touched periods have reached.

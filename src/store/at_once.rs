@@ -77,10 +77,13 @@ pub async fn prepare(
     id: Uuid,
     draft: &Draft,
 ) -> Result<Option<Prepared>, StoreError> {
+    if !draft.is_plain() {
+        return Ok(None);
+    }
     let Some((currency, category)) = look_up(store, act.user_id, draft).await? else {
         return Ok(None);
     };
-    let transaction = transactions::drafted(act, id, draft.clone(), currency);
+    let transaction = transactions::drafted(act, id, draft.clone(), currency, None);
     Ok(transaction.ok().map(|transaction| Prepared {
         transaction,
         act,

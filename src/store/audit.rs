@@ -66,6 +66,8 @@ pub struct Report {
     pub budget_periods: u64,
     /// Crossings whose alerts were looked for.
     pub crossings: u64,
+    /// Words kept of bookings that were compared.
+    pub words: u64,
     /// Users of whom events are still on their way: not everything of theirs could be told.
     pub pending_users: u64,
     /// The first of them.
@@ -104,6 +106,7 @@ impl Report {
         self.daily_cells += recount.daily_cells;
         self.budget_periods += recount.budget_periods;
         self.crossings += recount.crossings;
+        self.words += recount.words;
         if recount.is_pending() {
             self.pending_users += 1;
             if self.pending.len() < LISTED_MAX {

@@ -1,14 +1,16 @@
 //! Categories: what money was earned by or spent on. A usual set exists from registration on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 use super::entities::categories;
+use super::given::Given;
 use super::sql::{execute, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
@@ -113,15 +115,6 @@ pub async fn get(
         .await?
         .ok_or(StoreError::NotFound("category"))?
         .try_into()
-}
-
-/// The category of this id if it is the user's: for a statement on its bookings.
-pub(super) fn own(user_id: Uuid, id: Uuid) -> SelectStatement {
-    categories::Entity::find_by_id(id)
-        .select_only()
-        .column(categories::Column::Id)
-        .filter(categories::Column::UserId.eq(user_id))
-        .into_query()
 }
 
 /// The user's categories, oldest first.
@@ -244,21 +237,38 @@ pub async fn delete(
     Ok(())
 }
 
-/// The name of the user's category, for a booking.
-pub(super) async fn name_for_booking(
+/// The names of categories, as events tell them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names(BTreeMap<Uuid, String>);
+
+impl Names {
+    /// Of one that is known already.
+    pub(super) fn known(id: Option<Uuid>, name: Option<String>) -> Self {
+        Self(id.zip(name).into_iter().collect())
+    }
+
+    pub(super) fn of(&self, id: Option<Uuid>) -> Option<String> {
+        self.0.get(&id?).cloned()
+    }
+}
+
+/// The names of the user's categories, for a booking; each is wanted by a field.
+pub(super) async fn names_for_booking(
     tx: &Tx,
     user_id: Uuid,
-    id: Option<Uuid>,
-) -> Result<Option<String>, StoreError> {
-    let Some(id) = id else {
-        return Ok(None);
-    };
-    let row = one(
-        &**tx,
-        "SELECT name FROM categories WHERE id = $1 AND user_id = $2",
-        [id.into(), user_id.into()],
-    )
-    .await?
-    .ok_or_else(|| StoreError::invalid("category_id", "there is no such category"))?;
-    Ok(Some(row.try_get_by_index(0)?))
+    wanted: impl IntoIterator<Item = (String, Uuid)>,
+) -> Result<Names, StoreError> {
+    let wanted: Vec<(String, Uuid)> = wanted.into_iter().collect();
+    let ids: BTreeSet<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
+    let text =
+        "SELECT id, name FROM categories WHERE user_id = $1 AND id IN (SELECT id FROM given)";
+    let given = Given::new(["id"], ids.into_iter().map(|id| [id.into()]));
+    let mut names = BTreeMap::new();
+    for row in given.run(&**tx, text, [user_id.into()]).await? {
+        names.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    }
+    match wanted.into_iter().find(|(_, id)| !names.contains_key(id)) {
+        Some((field, _)) => Err(StoreError::invalid(field, "there is no such category")),
+        None => Ok(Names(names)),
+    }
 }

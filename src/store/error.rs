@@ -1,5 +1,7 @@
 //! What can go wrong in the store, decided here once and mapped once to HTTP and to the bus.
 
+use std::borrow::Cow;
+
 use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
@@ -40,8 +42,8 @@ pub enum StoreError {
     /// A field of the input does not fit what is there.
     #[error("{field}: {detail}")]
     Invalid {
-        /// The field's name.
-        field: &'static str,
+        /// The field's name; `splits/0/amount` for one within others.
+        field: Cow<'static, str>,
         /// What is wrong with it, for the client.
         detail: String,
     },
@@ -59,9 +61,9 @@ pub enum StoreError {
 
 impl StoreError {
     /// A field that does not fit what is there.
-    pub(crate) fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self::Invalid {
-            field,
+            field: field.into(),
             detail: detail.into(),
         }
     }

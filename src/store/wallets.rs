@@ -3,11 +3,11 @@
 //! `version` counts what people change (name, type, opening balance), not bookings: somebody who
 //! renames a wallet need not race with every purchase.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
 };
 use uuid::Uuid;
 
@@ -31,6 +31,8 @@ pub struct Wallet {
     pub opening_balance: Money,
     /// What is in it now.
     pub balance: Money,
+    /// Since when it is put away: nothing is booked in it any more.
+    pub archived_at: Option<DateTime<Utc>>,
     /// Counts changes by people.
     pub version: i64,
     /// When it was made.
@@ -40,6 +42,28 @@ pub struct Wallet {
 }
 
 impl Wallet {
+    /// A new one.
+    #[must_use]
+    pub const fn new(
+        id: Uuid,
+        name: String,
+        wallet_type: WalletType,
+        opening_balance: Money,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            wallet_type,
+            opening_balance,
+            balance: opening_balance,
+            archived_at: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// The currency of the wallet and of all its bookings.
     #[must_use]
     pub fn currency(&self) -> Currency {
@@ -58,6 +82,7 @@ impl TryFrom<wallets::Model> for Wallet {
             wallet_type: row.r#type.parse().map_err(StoreError::defect)?,
             opening_balance: Money::new(row.opening_balance_minor, currency),
             balance: Money::new(row.balance_minor, currency),
+            archived_at: row.archived_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -105,15 +130,6 @@ pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<W
         .try_into()
 }
 
-/// The wallet of this id if it is the user's: for a statement on its bookings.
-pub(super) fn own(user_id: Uuid, id: Uuid) -> SelectStatement {
-    wallets::Entity::find_by_id(id)
-        .select_only()
-        .column(wallets::Column::Id)
-        .filter(wallets::Column::UserId.eq(user_id))
-        .into_query()
-}
-
 /// The user's wallets, oldest first.
 ///
 /// # Errors
@@ -148,6 +164,8 @@ pub struct WalletChange {
     pub wallet_type: Option<WalletType>,
     /// The opening balance, as written: read in the wallet's currency. The balance moves with it.
     pub opening_balance: Option<crate::domain::money::AmountText>,
+    /// Whether it is put away.
+    pub archived: Option<bool>,
 }
 
 /// Changes a wallet.
@@ -164,7 +182,7 @@ pub async fn change(
 ) -> Result<Wallet, StoreError> {
     users::hold(tx, user_id).await?;
     // The balance is read and written back: bookings, which move it, wait until it is.
-    hold_one(tx, user_id, id).await?;
+    hold(tx, user_id, [id]).await?;
     let mut wallet = get(&**tx, user_id, id).await?;
     check_version(expected, wallet.version)?;
     if let Some(text) = change.opening_balance {
@@ -185,12 +203,17 @@ pub async fn change(
     }
     wallet.name = change.name.unwrap_or(wallet.name);
     wallet.wallet_type = change.wallet_type.unwrap_or(wallet.wallet_type);
+    wallet.archived_at = match change.archived {
+        Some(true) => wallet.archived_at.or(Some(now)),
+        Some(false) => None,
+        None => wallet.archived_at,
+    };
     wallet.version += 1;
     wallet.updated_at = now;
     execute(
         &**tx,
         "UPDATE wallets SET name = $3, type = $4, opening_balance_minor = $5, balance_minor = $6, \
-         version = $7, updated_at = $8 WHERE id = $1 AND user_id = $2",
+         version = $7, updated_at = $8, archived_at = $9 WHERE id = $1 AND user_id = $2",
         [
             id.into(),
             user_id.into(),
@@ -200,6 +223,7 @@ pub async fn change(
             wallet.balance.minor().into(),
             wallet.version.into(),
             now.into(),
+            wallet.archived_at.into(),
         ],
     )
     .await?;
@@ -238,60 +262,64 @@ pub(super) async fn hold_all(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Holds two wallets of the user for a booking that moves, in the order of their ids, as everybody does
-/// who holds more than one; gives the currency of the second.
-pub(super) async fn hold_for_move(
-    tx: &Tx,
-    user_id: Uuid,
-    from: Uuid,
-    to: Uuid,
-) -> Result<Currency, StoreError> {
-    if from < to {
-        hold_one(tx, user_id, from).await?;
+/// Wallets that are held, and what a booking must know of them.
+#[derive(Debug)]
+pub(super) struct Held(BTreeMap<Uuid, (Currency, bool)>);
+
+impl Held {
+    /// The currency of a wallet that money is booked in; `field` is what names it.
+    pub(super) fn open(&self, field: &'static str, id: Uuid) -> Result<Currency, StoreError> {
+        match self.0.get(&id) {
+            None => Err(StoreError::invalid(field, "there is no such wallet")),
+            Some((_, true)) => {
+                let detail = "this wallet is archived: nothing is booked in it any more";
+                Err(StoreError::invalid(field, detail))
+            }
+            Some((currency, false)) => Ok(*currency),
+        }
     }
-    hold_for_booking(tx, user_id, to).await
 }
 
-/// Holds the user's wallet for a booking, before anything else of it is written; gives its currency.
-pub(super) async fn hold_for_booking(
+/// Holds wallets of the user until the unit of work ends, before anything else of a booking is written; in the order
+/// of their ids, as everybody does who holds more than one.
+pub(super) async fn hold(
     tx: &Tx,
     user_id: Uuid,
-    id: Uuid,
-) -> Result<Currency, StoreError> {
-    let currency = hold_one(tx, user_id, id).await?;
-    currency.ok_or_else(|| StoreError::invalid("wallet_id", "there is no such wallet"))
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<Held, StoreError> {
+    let mut wallets = BTreeMap::new();
+    for id in ids.into_iter().collect::<BTreeSet<_>>() {
+        let held = held(&**tx);
+        let text = format!(
+            "SELECT currency, archived_at IS NOT NULL FROM wallets WHERE id = $1 AND user_id = $2{held}"
+        );
+        if let Some(row) = one(&**tx, text, [id.into(), user_id.into()]).await? {
+            let code: String = row.try_get_by_index(0)?;
+            let currency = Currency::parse(&code).map_err(StoreError::defect)?;
+            wallets.insert(id, (currency, row.try_get_by_index(1)?));
+        }
+    }
+    Ok(Held(wallets))
 }
 
-/// Holds the user's wallet until the unit of work ends; gives its currency, if there is one.
-async fn hold_one(tx: &Tx, user_id: Uuid, id: Uuid) -> Result<Option<Currency>, StoreError> {
-    let held = held(&**tx);
-    let text = format!("SELECT currency FROM wallets WHERE id = $1 AND user_id = $2{held}");
-    let Some(row) = one(&**tx, text, [id.into(), user_id.into()]).await? else {
-        return Ok(None);
-    };
-    let code: String = row.try_get_by_index(0)?;
-    let currency = Currency::parse(&code).map_err(StoreError::defect)?;
-    Ok(Some(currency))
-}
-
-/// Moves the balance of the user's wallet by minor units of its currency.
-pub(super) async fn move_balance(
+/// Moves the balances of wallets of the user by minor units of their currencies, in the order of their ids.
+pub(super) async fn move_balances(
     tx: &Tx,
     user_id: Uuid,
-    id: Uuid,
-    minor: i64,
+    moves: impl IntoIterator<Item = (Uuid, i64)>,
 ) -> Result<(), StoreError> {
-    if minor == 0 {
-        return Ok(());
+    let mut sums: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for (id, minor) in moves {
+        // Each is an amount, and there are four of them at the most.
+        *sums.entry(id).or_default() += minor;
     }
-    let done = execute(
-        &**tx,
-        "UPDATE wallets SET balance_minor = balance_minor + $3 WHERE id = $1 AND user_id = $2",
-        [id.into(), user_id.into(), minor.into()],
-    )
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(StoreError::NotFound("wallet"));
+    for (id, minor) in sums.into_iter().filter(|(_, minor)| *minor != 0) {
+        let text =
+            "UPDATE wallets SET balance_minor = balance_minor + $3 WHERE id = $1 AND user_id = $2";
+        let done = execute(&**tx, text, [id.into(), user_id.into(), minor.into()]).await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound("wallet"));
+        }
     }
     Ok(())
 }

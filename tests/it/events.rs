@@ -118,16 +118,13 @@ async fn elsewhere(chain: &Chain, ada: Household) -> (Wallet, Category) {
         chain.clock.now(),
         Currency::parse("USD").expect("a currency"),
     );
-    let wallet = Wallet {
-        id: chain.ids.v7(now),
-        name: "Cash".to_owned(),
-        wallet_type: WalletType::Cash,
-        opening_balance: Money::zero(usd),
-        balance: Money::zero(usd),
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let wallet = Wallet::new(
+        chain.ids.v7(now),
+        "Cash".to_owned(),
+        WalletType::Cash,
+        Money::zero(usd),
+        now,
+    );
     let category = Category {
         id: chain.ids.v7(now),
         name: "Refunds".to_owned(),
@@ -169,6 +166,8 @@ async fn a_life(chain: &Chain) -> Household {
         description: text("Sent back: \"too small\"\u{1F6B2}"),
         payee: text("Corner shop"),
         notes: text("two\nlines"),
+        tags: Some(vec!["returned".to_owned()]),
+        ..Amendment::default()
     };
     let act = chain.act(ada);
     chain
@@ -231,6 +230,7 @@ async fn a_change_names_every_field_that_changed() {
         "description",
         "notes",
         "payee",
+        "tags",
         "type",
         "walletId",
     ];

@@ -29,6 +29,7 @@ mod metrics;
 mod once;
 mod openapi;
 mod operator;
+mod parts;
 mod pipeline;
 mod postgres;
 mod redelivery;
@@ -36,6 +37,7 @@ mod redis;
 mod registering;
 mod releases;
 mod schema;
+mod search;
 mod security;
 mod sign_in;
 // Faults of statements are in debug builds alone.

@@ -85,7 +85,11 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         read_model_positions,
         refresh_tokens,
         sessions,
+        transaction_splits,
+        transaction_tags,
+        transaction_words,
         transactions,
+        transfers,
         users,
         wallets,
     ];

@@ -93,13 +93,17 @@ async fn the_other_ones_things_cannot_be_used() {
     for (operation, schema) in story.document.with_bodies() {
         for name in references(&schema) {
             let id = match name.as_str() {
-                "wallet_id" => story.adas.id("wallets"),
+                "wallet_id" | "to_wallet_id" => story.adas.id("wallets"),
                 "category_id" | "category_ids" | "parent_id" => story.adas.id("categories"),
                 other => panic!("{}: to what does {other} refer?", operation.name()),
             };
             let mut body = story.bobs.example(&schema);
             if let Some(own) = body.get_mut("name") {
                 *own = json!("Another");
+            }
+            if name == "to_wallet_id" {
+                body["type"] = json!("transfer");
+                body["category_id"] = json!(null);
             }
             let own_too = json!([story.bobs.id("categories"), id]);
             body[&name] = if name.ends_with("_ids") {

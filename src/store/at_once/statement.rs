@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
 
 use super::{CREATED, KeptAnswer, Prepared};
+use crate::store::categories::Names;
 use crate::store::event_log::LogPosition;
 use crate::store::given::{self, Given};
 use crate::store::transactions;
@@ -65,7 +66,8 @@ impl Row {
             act,
             category,
         } = prepared;
-        let created = transactions::created(act, transaction, category.clone());
+        let names = Names::known(transaction.category_id, category.clone());
+        let created = transactions::created(act, transaction, &names);
         let event = act.event(transaction.id, created);
         let text = |text: &Option<String>| text.clone().unwrap_or_default().into();
         let has_key = kept.is_some();
@@ -130,7 +132,7 @@ impl Row {
 /// values: PostgreSQL answers EXISTS by reading a whole table that it knows as a small one, and knows it as
 /// such for a minute after it has grown.
 const AS_USUAL: &str = "wallet.id = given.wallet_id AND wallet.user_id = given.user_id \
-     AND wallet.currency = given.currency \
+     AND wallet.currency = given.currency AND wallet.archived_at IS NULL \
      AND (given.category_id = $1 OR given.category = (SELECT c.name FROM categories c \
        WHERE c.id = given.category_id AND c.user_id = given.user_id)) \
      AND (given.key = '' OR (SELECT k.key FROM idempotency_keys k \
@@ -164,7 +166,7 @@ pub(super) async fn on_server(
     // The answer's position is written as by `LogPosition`.
     let text = format!(
         ", held AS MATERIALIZED ( \
-           SELECT id, user_id, currency FROM wallets WHERE id IN (SELECT wallet_id FROM given) \
+           SELECT id, user_id, currency, archived_at FROM wallets WHERE id IN (SELECT wallet_id FROM given) \
            ORDER BY id FOR NO KEY UPDATE SKIP LOCKED), \
          fit AS MATERIALIZED (SELECT given.* FROM given JOIN held wallet ON {AS_USUAL}), \
          moved AS ({moved}), \

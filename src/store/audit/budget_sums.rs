@@ -13,6 +13,7 @@ use crate::domain::transaction::TransactionType;
 use crate::store::StoreError;
 use crate::store::budgets::{self, Budget};
 use crate::store::sql::{all, count, list};
+use crate::store::transactions::PARTS;
 
 impl Recount {
     pub(super) async fn periods(
@@ -97,9 +98,9 @@ async fn spent_on_days(
     db: &impl ConnectionTrait,
     budget: &Budget,
 ) -> Result<BTreeMap<NaiveDate, i64>, StoreError> {
-    let mut text = "SELECT date, CAST(SUM(amount_minor) AS BIGINT) FROM transactions \
-         WHERE user_id = $1 AND type = $2 AND currency = $3"
-        .to_owned();
+    let mut text = format!(
+        "SELECT date, CAST(SUM(amount_minor) AS BIGINT) FROM {PARTS} WHERE type = $2 AND currency = $3"
+    );
     let mut values: Vec<Value> = vec![
         budget.user_id.into(),
         TransactionType::Expense.as_str().into(),

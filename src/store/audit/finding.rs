@@ -120,6 +120,34 @@ pub enum Finding {
         /// The wallet's currency.
         wallet_currency: String,
     },
+    /// The words by which bookings are found are not those of the bookings.
+    Words {
+        /// Whose.
+        user_id: Uuid,
+        /// How many there are.
+        kept: u64,
+        /// How many the bookings have.
+        counted: u64,
+    },
+    /// Splits that do not make their booking.
+    Splits {
+        /// Whose booking.
+        user_id: Uuid,
+        /// Which booking.
+        transaction_id: Uuid,
+        /// The booking's amount.
+        amount_minor: i64,
+        /// What the splits make.
+        splits_minor: i64,
+    },
+    /// A transfer without its other side, or a part that says another day or another user than its booking, or is of
+    /// another kind.
+    StrayPart {
+        /// Whose part.
+        user_id: Uuid,
+        /// Of which booking.
+        transaction_id: Uuid,
+    },
 }
 
 impl Finding {
@@ -132,8 +160,13 @@ impl Finding {
             | Self::MonthlyTotal { .. }
             | Self::DailySpending { .. }
             | Self::BudgetPeriod { .. }
-            | Self::StrayPeriod { .. } => true,
-            Self::UntoldCrossing { .. } | Self::Foreign { .. } | Self::Currency { .. } => false,
+            | Self::StrayPeriod { .. }
+            | Self::Words { .. } => true,
+            Self::UntoldCrossing { .. }
+            | Self::Foreign { .. }
+            | Self::Currency { .. }
+            | Self::Splits { .. }
+            | Self::StrayPart { .. } => false,
         }
     }
 }
@@ -247,6 +280,32 @@ impl fmt::Display for Finding {
                 f,
                 "user {user_id}: transaction {transaction_id} is in {currency}, its wallet {wallet_id} \
                  in {wallet_currency}"
+            ),
+            Self::Words {
+                user_id,
+                kept,
+                counted,
+            } => write!(
+                f,
+                "user {user_id}: bookings are found by {kept} words, and have {counted}, not all of them the same"
+            ),
+            Self::Splits {
+                user_id,
+                transaction_id,
+                amount_minor,
+                splits_minor,
+            } => write!(
+                f,
+                "user {user_id}: transaction {transaction_id} is of {amount_minor} minor units, its splits \
+                 make {splits_minor}"
+            ),
+            Self::StrayPart {
+                user_id,
+                transaction_id,
+            } => write!(
+                f,
+                "user {user_id}: transaction {transaction_id} and its transfer, splits or tags do not say \
+                 the same of its day, its kind or whose it is"
             ),
         }
     }

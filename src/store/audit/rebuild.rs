@@ -12,7 +12,7 @@ use super::repair::{replace_daily, replace_monthly};
 use crate::events::catalogue::{PROJECTOR, PROJECTOR_HEARS};
 use crate::store::event_log::{self, LogPosition};
 use crate::store::sql::execute;
-use crate::store::{StoreError, Tx, dead_letters, inbox, read_models, users, wallets};
+use crate::store::{StoreError, Tx, dead_letters, inbox, read_models, search, users, wallets};
 
 /// Events that one statement records at the most.
 const BATCH: usize = 1_000;
@@ -64,6 +64,7 @@ pub(super) async fn user(
     wallets::hold_all(tx, user_id).await?;
     replace_monthly(tx, user_id).await?;
     replace_daily(tx, user_id).await?;
+    search::replace(tx, user_id).await?;
     // Periods are summed up from the days by whoever needs them.
     let text = "DELETE FROM budget_periods WHERE user_id = $1";
     execute(&**tx, text, [user_id.into()]).await?;

@@ -11,7 +11,9 @@ use super::{Finding, references};
 use crate::domain::money::Currency;
 use crate::domain::transaction::TransactionType;
 use crate::store::read_models::{DailyKey, MonthlyKey, Total};
+use crate::store::search::Tally;
 use crate::store::sql::{all, count, month_of};
+use crate::store::transactions::PARTS;
 use crate::store::{NO_CATEGORY, StoreError};
 
 /// What was counted of one user, and what differs.
@@ -22,6 +24,7 @@ pub(super) struct Recount {
     pub(super) daily_cells: u64,
     pub(super) budget_periods: u64,
     pub(super) crossings: u64,
+    pub(super) words: u64,
     pub(super) findings: Vec<Finding>,
     sums_pending: bool,
     alerts_pending: bool,
@@ -44,6 +47,7 @@ impl Recount {
             recount.monthly(db, user_id).await?;
             recount.daily(db, user_id).await?;
             recount.periods(db, user_id).await?;
+            recount.words(db, user_id).await?;
         }
         if !recount.alerts_pending {
             recount.crossings(db, user_id).await?;
@@ -70,7 +74,11 @@ impl Recount {
             db,
             "SELECT w.id, w.balance_minor, w.opening_balance_minor, COALESCE(b.minor, 0) FROM wallets w \
              LEFT JOIN (SELECT wallet_id, \
-             CAST(SUM(CASE type WHEN $2 THEN amount_minor ELSE -amount_minor END) AS BIGINT) AS minor FROM transactions WHERE user_id = $1 GROUP BY wallet_id) b ON b.wallet_id = w.id \
+             CAST(SUM(minor) AS BIGINT) AS minor FROM ( \
+             SELECT wallet_id, CASE type WHEN $2 THEN amount_minor ELSE -amount_minor END AS minor \
+             FROM transactions WHERE user_id = $1 UNION ALL \
+             SELECT to_wallet_id, amount_minor FROM transfers WHERE user_id = $1) moves \
+             GROUP BY wallet_id) b ON b.wallet_id = w.id \
              WHERE w.user_id = $1 ORDER BY w.id",
             [user_id.into(), TransactionType::Income.as_str().into()],
         )
@@ -115,7 +123,7 @@ impl Recount {
              amount_minor AS kept, bookings AS kept_bookings, 0 AS counted, 0 AS counted_bookings \
              FROM monthly_totals WHERE user_id = $1 UNION ALL \
              SELECT currency, {}, type, COALESCE(category_id, $2), wallet_id, \
-             0, 0, amount_minor, 1 FROM transactions WHERE user_id = $1) cells \
+             0, 0, amount_minor, 1 FROM {PARTS}) cells \
              GROUP BY currency, month, type, category_id, wallet_id \
              HAVING SUM(kept) <> SUM(counted) OR SUM(kept_bookings) <> SUM(counted_bookings) \
              ORDER BY currency, month, type, category_id, wallet_id",
@@ -146,6 +154,20 @@ impl Recount {
         Ok(())
     }
 
+    async fn words(&mut self, db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), StoreError> {
+        let kept = Tally::kept(db, user_id).await?;
+        let counted = Tally::counted(db, user_id).await?;
+        self.words = kept.words;
+        if kept != counted {
+            self.findings.push(Finding::Words {
+                user_id,
+                kept: kept.words,
+                counted: counted.words,
+            });
+        }
+        Ok(())
+    }
+
     async fn daily(&mut self, db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), StoreError> {
         self.daily_cells = count(
             db,
@@ -153,15 +175,18 @@ impl Recount {
             [user_id.into()],
         )
         .await?;
-        let rows = all(
-            db,
+        let statement = format!(
             "SELECT currency, date, category_id, CAST(SUM(kept) AS BIGINT), CAST(SUM(counted) AS BIGINT) FROM ( \
              SELECT currency, date, category_id, amount_minor AS kept, 0 AS counted \
              FROM daily_spending WHERE user_id = $1 UNION ALL \
              SELECT currency, date, COALESCE(category_id, $2), 0, amount_minor \
-             FROM transactions WHERE user_id = $1 AND type = $3) cells \
+             FROM {PARTS} WHERE type = $3) cells \
              GROUP BY currency, date, category_id HAVING SUM(kept) <> SUM(counted) \
-             ORDER BY currency, date, category_id",
+             ORDER BY currency, date, category_id"
+        );
+        let rows = all(
+            db,
+            statement,
             [
                 user_id.into(),
                 NO_CATEGORY.into(),

@@ -10,7 +10,8 @@ use super::recount::Recount;
 use crate::domain::transaction::TransactionType;
 use crate::events::catalogue::PROJECTOR;
 use crate::store::sql::{execute, month_of};
-use crate::store::{NO_CATEGORY, StoreError, Tx, dead_letters, users, wallets};
+use crate::store::transactions::PARTS;
+use crate::store::{NO_CATEGORY, StoreError, Tx, dead_letters, search, users, wallets};
 
 /// Counts the user again and repairs what differs; gives the count and how many differences are
 /// gone. Whoever has got bookings on their way since is left alone.
@@ -26,11 +27,12 @@ pub(super) async fn user(
     if !recount.can_repair() {
         return Ok((recount, 0));
     }
-    let (mut monthly, mut daily) = (false, false);
+    let (mut monthly, mut daily, mut words) = (false, false, false);
     for finding in &recount.findings {
         match finding {
             Finding::MonthlyTotal { .. } => monthly = true,
             Finding::DailySpending { .. } => daily = true,
+            Finding::Words { .. } => words = true,
             other => repair_row(tx, other, now).await?,
         }
     }
@@ -39,6 +41,9 @@ pub(super) async fn user(
     }
     if daily {
         replace_daily(tx, user_id).await?;
+    }
+    if words {
+        search::replace(tx, user_id).await?;
     }
     // What was refused is counted now: re-driven, it would be counted twice.
     dead_letters::settle(tx, PROJECTOR, user_id, now).await?;
@@ -103,9 +108,12 @@ async fn repair_row(tx: &Tx, finding: &Finding, now: DateTime<Utc>) -> Result<()
         }
         Finding::MonthlyTotal { .. }
         | Finding::DailySpending { .. }
+        | Finding::Words { .. }
         | Finding::UntoldCrossing { .. }
         | Finding::Foreign { .. }
-        | Finding::Currency { .. } => {}
+        | Finding::Currency { .. }
+        | Finding::Splits { .. }
+        | Finding::StrayPart { .. } => {}
     }
     Ok(())
 }
@@ -120,7 +128,7 @@ pub(super) async fn replace_monthly(tx: &Tx, user_id: Uuid) -> Result<(), StoreE
     let text = format!(
         "INSERT INTO monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) \
          SELECT $1, currency, {}, type, COALESCE(category_id, $2), wallet_id, \
-         SUM(amount_minor), COUNT(*) FROM transactions WHERE user_id = $1 GROUP BY 2, 3, 4, 5, 6",
+         SUM(amount_minor), COUNT(*) FROM {PARTS} GROUP BY 2, 3, 4, 5, 6",
         month_of(&**tx, "date")
     );
     execute(&**tx, text, [user_id.into(), NO_CATEGORY.into()]).await?;
@@ -134,11 +142,14 @@ pub(super) async fn replace_daily(tx: &Tx, user_id: Uuid) -> Result<(), StoreErr
         [user_id.into()],
     )
     .await?;
+    let text = format!(
+        "INSERT INTO daily_spending (user_id, currency, date, category_id, amount_minor) \
+         SELECT $1, currency, date, COALESCE(category_id, $2), SUM(amount_minor) FROM {PARTS} \
+         WHERE type = $3 GROUP BY 2, 3, 4"
+    );
     execute(
         &**tx,
-        "INSERT INTO daily_spending (user_id, currency, date, category_id, amount_minor) \
-         SELECT $1, currency, date, COALESCE(category_id, $2), SUM(amount_minor) FROM transactions \
-         WHERE user_id = $1 AND type = $3 GROUP BY 2, 3, 4",
+        text,
         [
             user_id.into(),
             NO_CATEGORY.into(),

@@ -218,3 +218,90 @@ fn findings_read_as_sentences() {
          budget, or as somebody else's"
     );
 }
+
+#[tokio::test]
+async fn parts_that_do_not_fit_their_booking_are_found_and_left() {
+    let books = Books::open().await;
+    let other = books.person("a@example.org").await;
+    let person = books.person("b@example.org").await;
+    let user_id = person.id;
+    let (transfer, split) = books.transfer_and_split(person).await;
+    books.settle().await;
+    let report = books.audit(false).await;
+    assert!(report.is_clean() && report.is_complete(), "{report:?}");
+    let stray = |transaction_id| Finding::StrayPart {
+        user_id,
+        transaction_id,
+    };
+    let foreign = |transaction_id, thing, thing_id| Finding::Foreign {
+        user_id,
+        transaction_id,
+        thing,
+        thing_id,
+        owner_id: Some(other.id),
+    };
+    for (text, values, finding, undo) in [
+        (
+            "UPDATE transfers SET date = '2026-11-08' WHERE transaction_id = $1",
+            vec![transfer.into()],
+            stray(transfer),
+            "UPDATE transfers SET date = '2026-11-09'",
+        ),
+        (
+            "UPDATE transaction_tags SET date = '2026-11-08' WHERE transaction_id = $1",
+            vec![split.into()],
+            stray(split),
+            "UPDATE transaction_tags SET date = '2026-11-09'",
+        ),
+        (
+            "UPDATE transaction_splits SET category_id = $2 WHERE transaction_id = $1 AND category_id IS NULL",
+            vec![split.into(), other.food.into()],
+            foreign(split, Thing::Category, other.food),
+            "UPDATE transaction_splits SET category_id = NULL WHERE place = 1",
+        ),
+        (
+            "UPDATE transfers SET currency = 'USD' WHERE transaction_id = $1",
+            vec![transfer.into()],
+            Finding::Currency {
+                user_id,
+                transaction_id: transfer,
+                currency: "USD".to_owned(),
+                wallet_id: person.bank,
+                wallet_currency: "EUR".to_owned(),
+            },
+            "UPDATE transfers SET currency = 'EUR'",
+        ),
+        (
+            "UPDATE transaction_splits SET amount_minor = amount_minor + 1 WHERE transaction_id = $1 AND place = 0",
+            vec![split.into()],
+            Finding::Splits {
+                user_id,
+                transaction_id: split,
+                amount_minor: 1_000,
+                splits_minor: 1_001,
+            },
+            "UPDATE transaction_splits SET amount_minor = amount_minor - 1 WHERE place = 0",
+        ),
+        (
+            "UPDATE transfers SET to_wallet_id = $2 WHERE transaction_id = $1",
+            vec![transfer.into(), other.bank.into()],
+            foreign(transfer, Thing::Wallet, other.bank),
+            "",
+        ),
+        (
+            "DELETE FROM transfers WHERE transaction_id = $1",
+            vec![transfer.into()],
+            stray(transfer),
+            "",
+        ),
+    ] {
+        books.tamper(text, values).await;
+        let found = books.audit(false).await.findings;
+        assert!(found.contains(&finding), "{text}: {found:?}");
+        if undo.is_empty() {
+            continue;
+        }
+        books.tamper(undo, []).await;
+        assert!(books.audit(false).await.is_clean(), "{undo}");
+    }
+}

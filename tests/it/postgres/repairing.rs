@@ -47,16 +47,13 @@ async fn change(chain: &Chain, text: &'static str) {
 fn savings(chain: &Chain) -> Wallet {
     let now = chain.clock.now();
     let nothing = Money::new(0, Currency::parse("USD").expect("a currency"));
-    Wallet {
-        id: chain.ids.v7(now),
-        name: "Savings".to_owned(),
-        wallet_type: WalletType::Bank,
-        opening_balance: nothing,
-        balance: nothing,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    }
+    Wallet::new(
+        chain.ids.v7(now),
+        "Savings".to_owned(),
+        WalletType::Bank,
+        nothing,
+        now,
+    )
 }
 
 /// Who counts everybody's sums anew.
@@ -240,6 +237,7 @@ async fn a_wallet_that_is_renamed_loses_no_booking() {
             name: Some("Daily".to_owned()),
             wallet_type: None,
             opening_balance: None,
+            archived: None,
         };
         let unit = store.write(move |tx| async move {
             wallets::change(&tx, ada.user_id, ada.wallet_id, None, change, now).await

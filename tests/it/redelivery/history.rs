@@ -237,14 +237,13 @@ impl Owner {
         on: usize,
     ) -> Transaction {
         let draft = Draft {
-            wallet_id: self.wallets[wallet],
-            transaction_type,
-            amount: self.amount(wallet, minor),
-            date: day(DAYS[on]),
             category_id: self.categories[category],
-            description: None,
-            payee: None,
-            notes: None,
+            ..Draft::new(
+                self.wallets[wallet],
+                transaction_type,
+                self.amount(wallet, minor),
+                day(DAYS[on]),
+            )
         };
         let (act, id) = (chain.act(self.household), chain.ids.v7(chain.clock.now()));
         let unit = move |tx| async move { transactions::book(&tx, act, id, draft).await };
@@ -279,16 +278,13 @@ async fn wallet(chain: &Chain, household: Household, name: &str, code: &str) -> 
         chain.clock.now(),
         Currency::parse(code).expect("a currency"),
     );
-    let wallet = Wallet {
-        id: chain.ids.v7(now),
-        name: name.to_owned(),
-        wallet_type: WalletType::Cash,
-        opening_balance: Money::zero(currency),
-        balance: Money::zero(currency),
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let wallet = Wallet::new(
+        chain.ids.v7(now),
+        name.to_owned(),
+        WalletType::Cash,
+        Money::zero(currency),
+        now,
+    );
     let id = wallet.id;
     let unit = move |tx| async move { wallets::create(&tx, household.user_id, &wallet).await };
     chain.store.write(unit).await.expect("a wallet");

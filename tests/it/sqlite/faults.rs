@@ -186,14 +186,14 @@ async fn a_disk_that_refuses_is_said_and_passes() {
 
 fn draft(household: Household, category_id: Uuid, amount: &str) -> Draft {
     Draft {
-        wallet_id: household.wallet_id,
-        transaction_type: TransactionType::Expense,
-        amount: AmountText::Text(amount.to_owned()),
-        date: day(DAY),
         category_id: Some(category_id),
         description: Some("x".repeat(200)),
-        payee: None,
-        notes: None,
+        ..Draft::new(
+            household.wallet_id,
+            TransactionType::Expense,
+            AmountText::Text(amount.to_owned()),
+            day(DAY),
+        )
     }
 }
 

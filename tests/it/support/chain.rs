@@ -204,16 +204,13 @@ impl Chain {
             created_at: now,
             updated_at: now,
         };
-        let wallet = Wallet {
-            id: self.ids.v7(now),
-            name: "Checking".to_owned(),
-            wallet_type: WalletType::Bank,
-            opening_balance: Money::new(100_000, usd),
-            balance: Money::new(100_000, usd),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
+        let wallet = Wallet::new(
+            self.ids.v7(now),
+            "Checking".to_owned(),
+            WalletType::Bank,
+            Money::new(100_000, usd),
+            now,
+        );
         let category = Category {
             id: self.ids.v7(now),
             name: "Groceries".to_owned(),
@@ -268,7 +265,12 @@ impl Chain {
         amount: &str,
         date: &str,
     ) -> Transaction {
-        let draft = expense(household, amount, day(date));
+        self.book(household, expense(household, amount, day(date)))
+            .await
+    }
+
+    /// Whatever it is.
+    pub(crate) async fn book(&self, household: Household, draft: Draft) -> Transaction {
         let (act, id) = (self.act(household), self.ids.v7(self.clock.now()));
         self.store
             .write(move |tx| async move { transactions::book(&tx, act, id, draft).await })
@@ -332,14 +334,13 @@ impl Chain {
 /// An expense in the household's category.
 pub(crate) fn expense(household: Household, amount: &str, date: NaiveDate) -> Draft {
     Draft {
-        wallet_id: household.wallet_id,
-        transaction_type: TransactionType::Expense,
-        amount: AmountText::Text(amount.to_owned()),
-        date,
         category_id: Some(household.category_id),
-        description: None,
-        payee: None,
-        notes: None,
+        ..Draft::new(
+            household.wallet_id,
+            TransactionType::Expense,
+            AmountText::Text(amount.to_owned()),
+            date,
+        )
     }
 }
 

@@ -30,13 +30,21 @@ impl Recount {
     }
 }
 
+/// What stands for it in the checks: bookings that are not split, and the splits of the others.
+const EARNED_OR_SPENT: &str = "(SELECT user_id, wallet_id, type, currency, date, category_id, amount_minor \
+       FROM transactions WHERE type <> 'transfer' \
+       AND id NOT IN (SELECT transaction_id FROM transaction_splits) \
+     UNION ALL SELECT w.user_id, w.wallet_id, w.type, w.currency, w.date, s.category_id, s.amount_minor \
+       FROM transaction_splits s JOIN transactions w ON w.id = s.transaction_id) AS t";
+
 /// Each finds the rows that do not agree.
 const CHECKS: &[(&str, &str)] = &[
     (
         "a balance is not the opening balance and the bookings",
         "SELECT hex(id) FROM wallets w WHERE balance_minor <> opening_balance_minor + COALESCE(( \
            SELECT SUM(CASE type WHEN 'income' THEN amount_minor ELSE -amount_minor END) \
-           FROM transactions t WHERE t.wallet_id = w.id), 0)",
+           FROM transactions t WHERE t.wallet_id = w.id), 0) \
+         + COALESCE((SELECT SUM(amount_minor) FROM transfers x WHERE x.to_wallet_id = w.id), 0)",
     ),
     (
         "a monthly total is not the sum of its bookings",
@@ -44,7 +52,7 @@ const CHECKS: &[(&str, &str)] = &[
            SELECT user_id, currency, substr(date, 1, 7) || '-01' AS month, type, \
              COALESCE(category_id, zeroblob(16)) AS category_id, wallet_id, \
              SUM(amount_minor) AS amount_minor, COUNT(*) AS bookings \
-           FROM transactions GROUP BY 1, 2, 3, 4, 5, 6), \
+           FROM EARNED_OR_SPENT GROUP BY 1, 2, 3, 4, 5, 6), \
          kept AS (SELECT user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings \
            FROM monthly_totals WHERE amount_minor <> 0 OR bookings <> 0) \
          SELECT month || ' ' || type || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS more \
@@ -56,7 +64,7 @@ const CHECKS: &[(&str, &str)] = &[
         "WITH counted AS ( \
            SELECT user_id, currency, date, COALESCE(category_id, zeroblob(16)) AS category_id, \
              SUM(amount_minor) AS amount_minor \
-           FROM transactions WHERE type = 'expense' GROUP BY 1, 2, 3, 4), \
+           FROM EARNED_OR_SPENT WHERE type = 'expense' GROUP BY 1, 2, 3, 4), \
          kept AS (SELECT user_id, currency, date, category_id, amount_minor \
            FROM daily_spending WHERE amount_minor <> 0) \
          SELECT date || ' kept ' || amount_minor FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS more \
@@ -68,7 +76,7 @@ const CHECKS: &[(&str, &str)] = &[
         "SELECT b.name || ' ' || p.period_start || ' kept ' || p.spent_minor \
          FROM budget_periods p JOIN budgets b ON b.id = p.budget_id \
          WHERE p.spent_minor <> COALESCE(( \
-           SELECT SUM(amount_minor) FROM transactions t \
+           SELECT SUM(amount_minor) FROM EARNED_OR_SPENT \
            WHERE t.user_id = b.user_id AND t.currency = b.currency AND t.type = 'expense' \
              AND t.date BETWEEN p.period_start AND p.period_end \
              AND (b.starts_on IS NULL OR t.date >= b.starts_on) \
@@ -141,8 +149,9 @@ pub(crate) async fn recount_of(store: &Store) -> Recount {
 
 /// The checks are written for SQLite; PostgreSQL has other words for the same.
 fn spoken_by(db: &impl ConnectionTrait, check: &str) -> String {
+    let check = check.replace("EARNED_OR_SPENT", EARNED_OR_SPENT);
     if db.get_database_backend() != DbBackend::Postgres {
-        return check.to_owned();
+        return check;
     }
     [
         ("hex(id)", "replace(id::text, '-', '')"),
@@ -161,7 +170,7 @@ fn spoken_by(db: &impl ConnectionTrait, check: &str) -> String {
         ),
     ]
     .iter()
-    .fold(check.to_owned(), |check, (sqlite, postgres)| {
+    .fold(check, |check, (sqlite, postgres)| {
         check.replace(sqlite, postgres)
     })
 }

@@ -13,7 +13,7 @@ use crate::domain::wallet::WalletType;
 use crate::events::Cause;
 use crate::store::budgets::{self, Budget};
 use crate::store::categories::{self, Category};
-use crate::store::transactions::{self, Act, Amendment, Draft};
+use crate::store::transactions::{self, Act, Amendment, Draft, SplitDraft};
 use crate::store::users::{self, User};
 use crate::store::wallets::{self, Wallet};
 use crate::telemetry::trace::TraceContext;
@@ -151,19 +151,40 @@ impl Books {
         date: NaiveDate,
         category_id: Option<Uuid>,
     ) -> Uuid {
-        let act = self.act(person);
-        let id = self.ids.v7(self.now());
         let amount = AmountText::Text(amount.to_owned());
         let draft = Draft {
-            wallet_id,
-            transaction_type,
-            amount,
-            date,
             category_id,
-            description: None,
-            payee: None,
-            notes: None,
+            ..Draft::new(wallet_id, transaction_type, amount, date)
         };
+        self.make(person, draft).await
+    }
+
+    /// A transfer from cash to the bank, and an expense that is split and has a tag, on one day.
+    pub(super) async fn transfer_and_split(&self, person: Person) -> (Uuid, Uuid) {
+        let amount = |text: &str| AmountText::Text(text.to_owned());
+        let draft = |kind| Draft::new(person.cash, kind, amount("10.00"), day(11, 9));
+        let split = |category_id, text: &str| SplitDraft {
+            category_id,
+            amount: amount(text),
+            description: None,
+        };
+        let transfer = Draft {
+            to_wallet_id: Some(person.bank),
+            ..draft(TransactionType::Transfer)
+        };
+        let spent = Draft {
+            splits: vec![split(Some(person.food), "4.00"), split(None, "6.00")],
+            tags: vec!["weekly".to_owned()],
+            ..draft(TransactionType::Expense)
+        };
+        (
+            self.make(person, transfer).await,
+            self.make(person, spent).await,
+        )
+    }
+
+    async fn make(&self, person: Person, draft: Draft) -> Uuid {
+        let (act, id) = (self.act(person), self.ids.v7(self.now()));
         self.store
             .write(move |tx| async move { transactions::book(&tx, act, id, draft).await })
             .await
@@ -173,16 +194,13 @@ impl Books {
 
     async fn wallet(&self, user_id: Uuid, name: &str, opening_minor: i64) -> Uuid {
         let now = self.now();
-        let wallet = Wallet {
-            id: self.ids.v7(now),
-            name: name.to_owned(),
-            wallet_type: WalletType::Cash,
-            opening_balance: Money::new(opening_minor, eur()),
-            balance: Money::new(opening_minor, eur()),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
+        let wallet = Wallet::new(
+            self.ids.v7(now),
+            name.to_owned(),
+            WalletType::Cash,
+            Money::new(opening_minor, eur()),
+            now,
+        );
         let id = wallet.id;
         self.store
             .write(move |tx| async move { wallets::create(&tx, user_id, &wallet).await })

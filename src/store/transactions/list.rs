@@ -1,0 +1,290 @@
+//! Lists of bookings, the newest day first. A page walks one index from where the last one ended, or two: what is in a
+//! wallet or a category may be so by the other side of a transfer, or by a split.
+
+use chrono::NaiveDate;
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value};
+use uuid::Uuid;
+
+use super::{Transaction, parts};
+use crate::domain::money::Currency;
+use crate::domain::transaction::TransactionType;
+use crate::store::entities::transactions;
+use crate::store::sql::{all, one};
+use crate::store::{Page, PageRequest, StoreError};
+
+/// Which bookings a list shows; what is none does not filter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In this wallet, on either side of a transfer.
+    pub wallet_id: Option<Uuid>,
+    /// In this category, whole or by a split.
+    pub category_id: Option<Uuid>,
+    /// Income, expenses or transfers.
+    pub transaction_type: Option<TransactionType>,
+    /// On or after this day.
+    pub from: Option<NaiveDate>,
+    /// On or before this day.
+    pub to: Option<NaiveDate>,
+    /// Of at least so many minor units.
+    pub min_minor: Option<i64>,
+    /// Of at most so many minor units.
+    pub max_minor: Option<i64>,
+    /// In this currency.
+    pub currency: Option<Currency>,
+    /// With this tag.
+    pub tag: Option<String>,
+}
+
+/// The key of a list of bookings: the newest day first, on a day the last recorded first.
+pub type ByDate = (NaiveDate, Uuid);
+
+/// The user's bookings, newest first.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    filter: &Filter,
+    page: PageRequest<ByDate>,
+) -> Result<Page<Transaction, ByDate>, StoreError> {
+    let key = |transaction: &Transaction| (transaction.date, transaction.id);
+    let mut found = Vec::new();
+    let sources = Source::of(filter);
+    for source in &sources {
+        let mut wanted = Wanted::of(db, *source, user_id, filter);
+        wanted.page(*source, page);
+        let rows = all(db, wanted.text, wanted.values).await?;
+        for row in &rows {
+            found.push(from_row(row)?);
+        }
+    }
+    if sources.len() > 1 {
+        found.sort_unstable_by_key(|transaction| std::cmp::Reverse(key(transaction)));
+    }
+    Ok(Page::cut(found, page.limit, key))
+}
+
+/// Those of these bookings that are the user's, and as the filter wants them; in no order.
+pub(in crate::store) async fn among(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    filter: &Filter,
+    ids: &[Uuid],
+) -> Result<Vec<Transaction>, StoreError> {
+    let mut found = Vec::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let mut wanted = Wanted::of(db, Source::Named, user_id, filter);
+    let places: Vec<String> = ids.iter().map(|id| wanted.value(*id)).collect();
+    let named = format!(" AND transactions.id IN ({})", places.join(", "));
+    wanted.text.push_str(&named);
+    for row in all(db, wanted.text, wanted.values).await? {
+        found.push(from_row(&row)?);
+    }
+    Ok(found)
+}
+
+/// The user's booking of this id.
+///
+/// # Errors
+/// There is none.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    id: Uuid,
+) -> Result<Transaction, StoreError> {
+    let columns = parts::columns(db);
+    let text = format!(
+        "SELECT transactions.*, {columns} FROM transactions WHERE id = $1 AND user_id = $2"
+    );
+    let row = one(db, text, [id.into(), user_id.into()]).await?;
+    from_row(&row.ok_or(StoreError::NotFound("transaction"))?)
+}
+
+fn from_row(row: &QueryResult) -> Result<Transaction, StoreError> {
+    let booked = transactions::Model::from_query_result(row, "")?;
+    let currency = Currency::parse(&booked.currency).map_err(StoreError::defect)?;
+    let parts = parts::of_row(row, currency)?;
+    Transaction::of(booked, parts)
+}
+
+/// Where the bookings of a list are found, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Among all of the user's.
+    User,
+    /// Among those of the wallet.
+    Wallet,
+    /// Among the transfers to the wallet.
+    ToWallet,
+    /// Among those of the category.
+    Category,
+    /// Among the splits of the category.
+    Split,
+    /// Among those with the tag.
+    Tag,
+    /// Among some that are named.
+    Named,
+}
+
+impl Source {
+    /// The most narrow ones. They have no booking in common, and miss none.
+    fn of(filter: &Filter) -> Vec<Self> {
+        let may_be_transfer = filter
+            .transaction_type
+            .is_none_or(|it| it == TransactionType::Transfer);
+        match filter {
+            Filter { tag: Some(_), .. } => vec![Self::Tag],
+            Filter {
+                category_id: Some(_),
+                ..
+            } => vec![Self::Category, Self::Split],
+            Filter {
+                wallet_id: Some(_), ..
+            } if may_be_transfer => vec![Self::Wallet, Self::ToWallet],
+            Filter {
+                wallet_id: Some(_), ..
+            } => vec![Self::Wallet],
+            _ => vec![Self::User],
+        }
+    }
+
+    /// The table whose index is walked, and its columns of the key.
+    const fn walked(self) -> (&'static str, &'static str) {
+        match self {
+            Self::User | Self::Wallet | Self::Category | Self::Named => ("transactions", "id"),
+            Self::ToWallet => ("transfers", "transaction_id"),
+            Self::Split => ("transaction_splits", "transaction_id"),
+            Self::Tag => ("transaction_tags", "transaction_id"),
+        }
+    }
+}
+
+/// A statement that is being written.
+struct Wanted {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Wanted {
+    fn of(db: &impl ConnectionTrait, source: Source, user_id: Uuid, filter: &Filter) -> Self {
+        let (table, _) = source.walked();
+        let (columns, walked) = (parts::columns(db), format!("{table}.date"));
+        let from = match source {
+            Source::User | Source::Wallet | Source::Category | Source::Named => {
+                "transactions".to_owned()
+            }
+            // Who has two parts of a booking in one category sees it once.
+            Source::Split => "(SELECT DISTINCT category_id, date, transaction_id, user_id FROM transaction_splits) \
+                 AS transaction_splits JOIN transactions ON transactions.id = transaction_splits.transaction_id"
+                .to_owned(),
+            Source::ToWallet | Source::Tag => {
+                format!("{table} JOIN transactions ON transactions.id = {table}.transaction_id")
+            }
+        };
+        let mut wanted = Self {
+            text: format!("SELECT transactions.*, {columns} FROM {from} WHERE true"),
+            values: Vec::new(),
+        };
+        wanted.source(source, user_id, filter);
+        let days = [(">=", filter.from), ("<=", filter.to)];
+        for (is, day) in days {
+            wanted.add(day, |it| format!("{walked} {is} {it}"));
+        }
+        let kind = filter.transaction_type.map(TransactionType::as_str);
+        wanted.add(kind, |it| format!("transactions.type = {it}"));
+        wanted.add(filter.min_minor, |it| {
+            format!("transactions.amount_minor >= {it}")
+        });
+        wanted.add(filter.max_minor, |it| {
+            format!("transactions.amount_minor <= {it}")
+        });
+        let currency = filter.currency.map(|it| it.code().to_owned());
+        wanted.add(currency, |it| format!("transactions.currency = {it}"));
+        wanted
+    }
+
+    /// Whose they are, and in what. Of a wallet or a category it is asked once whose it is, not of each of its
+    /// bookings: PostgreSQL, where it plans for anybody, takes two conditions for far fewer rows than one, and
+    /// would sort all there are.
+    fn source(&mut self, source: Source, user_id: Uuid, filter: &Filter) {
+        let user = self.value(user_id);
+        let wallet = filter.wallet_id.map(|id| self.value(id));
+        let category = filter.category_id.map(|id| self.value(id));
+        let tag = filter.tag.clone().map(|tag| self.value(tag));
+        let own = |table, id: &String| {
+            format!("EXISTS (SELECT 1 FROM {table} WHERE id = {id} AND user_id = {user})")
+        };
+        let has = |part, is: String| {
+            format!("EXISTS (SELECT 1 FROM {part} WHERE transaction_id = transactions.id AND {is})")
+        };
+        let (wallet, category, tag) = (wallet.as_ref(), category.as_ref(), tag.as_ref());
+        let in_wallet = wallet.map(|it| format!("transactions.wallet_id = {it}"));
+        let to_wallet = wallet.map(|it| format!("transfers.to_wallet_id = {it}"));
+        let in_category = category.map(|it| format!("transactions.category_id = {it}"));
+        let of_split = category.map(|it| format!("transaction_splits.category_id = {it}"));
+        let own_wallet = wallet.map(|it| own("wallets", it));
+        let own_category = category.map(|it| own("categories", it));
+        // On either side of it, and whole or by a part.
+        let touches = wallet.map(|it| {
+            let other = has("transfers", format!("to_wallet_id = {it}"));
+            format!("(transactions.wallet_id = {it} OR {other})")
+        });
+        let is_about = category.map(|it| {
+            let part = has("transaction_splits", format!("category_id = {it}"));
+            format!("(transactions.category_id = {it} OR {part})")
+        });
+        let of_user = Some(format!("transactions.user_id = {user}"));
+        let tagged = tag.map(|it| {
+            has(
+                "transaction_tags",
+                format!("user_id = {user} AND tag = {it}"),
+            )
+        });
+        let of_tag = tag
+            .map(|it| format!("transaction_tags.user_id = {user} AND transaction_tags.tag = {it}"));
+        let conditions = match source {
+            Source::User => vec![of_user],
+            Source::Wallet => vec![in_wallet, own_wallet],
+            Source::ToWallet => vec![to_wallet, own_wallet],
+            // What has a category is no transfer.
+            Source::Category => vec![in_category, own_category, in_wallet, own_wallet],
+            Source::Split => vec![of_split, own_category, in_wallet, own_wallet],
+            Source::Tag => vec![of_tag, touches, is_about],
+            Source::Named => vec![of_user, touches, is_about, tagged],
+        };
+        for condition in conditions.into_iter().flatten() {
+            self.text.push_str(" AND ");
+            self.text.push_str(&condition);
+        }
+    }
+
+    fn add(&mut self, value: Option<impl Into<Value>>, condition: impl FnOnce(String) -> String) {
+        if let Some(value) = value {
+            let place = self.value(value);
+            self.text.push_str(" AND ");
+            self.text.push_str(&condition(place));
+        }
+    }
+
+    /// The placeholder of a value.
+    fn value(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    fn page(&mut self, source: Source, page: PageRequest<ByDate>) {
+        let (table, id) = source.walked();
+        if let Some((date, last)) = page.after {
+            let (date, last) = (self.value(date), self.value(last));
+            // As one row value, so that the database begins in the index exactly where the page begins.
+            let key = format!(" AND ({table}.date, {table}.{id}) < ({date}, {last})");
+            self.text.push_str(&key);
+        }
+        let limit = self.value(page.fetch());
+        let order = format!(" ORDER BY {table}.date DESC, {table}.{id} DESC LIMIT {limit}");
+        self.text.push_str(&order);
+    }
+}
