@@ -5,7 +5,9 @@
 //! category and tag are walked from the newest day on.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{small_integer, string_len, string_null, uuid, uuid_null};
+use sea_orm_migration::schema::{
+    small_integer, string_len, string_null, text_null, uuid, uuid_null,
+};
 use sea_orm_migration::sea_orm::DbBackend;
 
 use crate::columns::{
@@ -26,10 +28,17 @@ impl MigrationTrait for Migration {
         alter
             .table("wallets")
             .add_column(moment_null("archived_at"));
+        manager.alter_table(alter).await?;
+        // As lists show them: a text of JSON, so that not each row of a page is looked up.
+        let mut alter = Table::alter();
+        alter.table("transactions").add_column(text_null("tags"));
         manager.alter_table(alter).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let mut alter = Table::alter();
+        alter.table("transactions").drop_column("tags");
+        manager.alter_table(alter).await?;
         let mut alter = Table::alter();
         alter.table("wallets").drop_column("archived_at");
         manager.alter_table(alter).await?;
@@ -120,7 +129,7 @@ async fn tags(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         )
         .await?;
     manager
-        .create_index(index(table, &["transaction_id", "tag"]))
+        .create_index(index(table, &["transaction_id"]))
         .await
 }
 

@@ -20,8 +20,9 @@ use crate::domain::search;
 
 /// Words with the same beginning at the most: with more of them more of the word must be written.
 const ALIKE_MAX: usize = 64;
-/// Rows of each that are looked at in one go.
-const CANDIDATES: usize = 400;
+/// Rows of each that are looked at in one go; in the first no more than the page has room for, which is enough where
+/// nothing else is asked for.
+const CANDIDATES: u64 = 400;
 /// Goes of one page.
 const ROUNDS: usize = 5;
 /// Bookings whose words are written together when they are written anew.
@@ -107,15 +108,16 @@ pub async fn find(
     };
     let alike = alike(db, user_id, longest).await?;
     let (mut found, mut after) = (Vec::new(), page.after);
-    for _ in 0..ROUNDS {
-        let candidates = candidates(db, user_id, &alike, filter, after).await?;
+    for round in 0..ROUNDS {
+        let count = if round == 0 { page.fetch() } else { CANDIDATES };
+        let candidates = candidates(db, user_id, &alike, filter, after, count).await?;
         let ids: Vec<Uuid> = candidates.iter().map(|(_, id)| *id).collect();
         let mut there = transactions::among(db, user_id, filter, &ids).await?;
         there.retain(|it| search::is_found(words, &words_of(it)));
         there.sort_unstable_by_key(|it| Reverse(key(it)));
         found.extend(there);
         after = candidates.last().copied();
-        let is_last = candidates.len() < CANDIDATES;
+        let is_last = (candidates.len() as u64) < count;
         if is_last || found.len() as u64 >= page.fetch() {
             let mut page = Page::cut(found, page.limit, key);
             if page.next.is_none() && !is_last {
@@ -163,6 +165,7 @@ async fn candidates(
     words: &[String],
     filter: &Filter,
     after: Option<ByDate>,
+    count: u64,
 ) -> Result<Vec<ByDate>, StoreError> {
     if words.is_empty() {
         return Ok(Vec::new());
@@ -172,8 +175,7 @@ async fn candidates(
         values.push(value);
         format!("${}", values.len())
     };
-    let limit = i64::try_from(CANDIDATES).map_err(StoreError::defect)?;
-    let limit = place(limit.into());
+    let limit = place(i64::try_from(count).map_err(StoreError::defect)?.into());
     let mut within = String::new();
     if let Some((date, id)) = after {
         let (date, id) = (place(date.into()), place(id.into()));
@@ -203,7 +205,7 @@ async fn candidates(
     }
     Ok(found
         .into_iter()
-        .take(CANDIDATES)
+        .take(usize::try_from(count).map_err(StoreError::defect)?)
         .map(|Reverse(key)| key)
         .collect())
 }

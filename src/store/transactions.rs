@@ -240,11 +240,13 @@ pub(super) fn created(act: &Act, transaction: &Transaction, names: &Names) -> Tr
 
 /// The columns of a booking, in the order of [`row_of`].
 pub(super) const COLUMNS: &str = "id, user_id, wallet_id, type, amount_minor, currency, date, category_id, \
-     description, payee, notes, version, created_at, updated_at";
+     description, payee, notes, version, created_at, updated_at, tags";
 
 /// A booking as a row.
-pub(super) fn row_of(user_id: Uuid, transaction: &Transaction) -> [DbValue; 14] {
-    [
+fn row_of(user_id: Uuid, transaction: &Transaction) -> Result<[DbValue; 15], StoreError> {
+    let tags = &transaction.parts.tags;
+    let tags = (!tags.is_empty()).then(|| serde_json::to_string(tags));
+    Ok([
         transaction.id.into(),
         user_id.into(),
         transaction.wallet_id.into(),
@@ -259,11 +261,12 @@ pub(super) fn row_of(user_id: Uuid, transaction: &Transaction) -> [DbValue; 14] 
         transaction.version.into(),
         transaction.created_at.into(),
         transaction.updated_at.into(),
-    ]
+        tags.transpose().map_err(StoreError::defect)?.into(),
+    ])
 }
 
 async fn insert(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
-    let row = row_of(user_id, transaction);
+    let row = row_of(user_id, transaction)?;
     let text = format!(
         "INSERT INTO transactions ({COLUMNS}) VALUES ({})",
         placeholders(row.len(), 1)
@@ -359,8 +362,8 @@ fn changes(before: &Transaction, after: &Transaction) -> BTreeMap<String, Change
 async fn update(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
     let text = "UPDATE transactions SET wallet_id = $3, type = $4, amount_minor = $5, currency = $6, date = $7, \
          category_id = $8, description = $9, payee = $10, notes = $11, version = $12, created_at = $13, \
-         updated_at = $14 WHERE id = $1 AND user_id = $2";
-    execute(&**tx, text, row_of(user_id, transaction)).await?;
+         updated_at = $14, tags = $15 WHERE id = $1 AND user_id = $2";
+    execute(&**tx, text, row_of(user_id, transaction)?).await?;
     Ok(())
 }
 

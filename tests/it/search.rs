@@ -21,6 +21,7 @@ async fn book(person: &Person, wallet: &str, more: Value) -> Answer {
 
 /// What is found once the search has heard of a write.
 async fn found(person: &Person, question: &str, write: &Answer) -> Vec<String> {
+    person.sees(write).await;
     let page = person
         .get_after(&format!("/v1/transactions?q={question}"), write)
         .await;

@@ -138,9 +138,9 @@ const AS_USUAL: &str = "wallet.id = given.wallet_id AND wallet.user_id = given.u
      AND (given.key = '' OR (SELECT k.key FROM idempotency_keys k \
        WHERE k.user_id = given.user_id AND k.key = given.key) IS NULL)";
 
-/// A booking's row, as `transactions::COLUMNS` says.
+/// A booking's row, as `transactions::COLUMNS` says; one with tags comes the other way.
 const BOOKED: &str = "id, user_id, wallet_id, type, amount_minor, currency, date, NULLIF(category_id, $1), \
-     NULLIF(description, ''), NULLIF(payee, ''), NULLIF(notes, ''), 1, at, at";
+     NULLIF(description, ''), NULLIF(payee, ''), NULLIF(notes, ''), 1, at, at, NULL";
 
 /// Moves the balances of the wallets of what is called so.
 fn moved(of: &str) -> String {

@@ -1,7 +1,7 @@
 //! What bookings refer to, and the parts that they have: by itself the database does not hold that all of it is of the
 //! same user, nor that it fits.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
 use super::{Finding, Thing};
@@ -93,14 +93,22 @@ async fn splits(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<Finding>
 
 /// Lists go by the days that parts say, and sums by what is a transfer.
 async fn stray_parts(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<Finding>, StoreError> {
-    let text = "SELECT DISTINCT t.id FROM transactions t JOIN ( \
+    let tags = match db.get_database_backend() {
+        DbBackend::Postgres => "t.tags::json",
+        _ => "t.tags",
+    };
+    let text = format!(
+        "SELECT DISTINCT t.id FROM transactions t JOIN ( \
            SELECT transaction_id, user_id, date, 1 AS of_transfer, 0 AS of_other FROM transfers WHERE user_id = $1 \
            UNION ALL SELECT transaction_id, user_id, date, 0, 1 FROM transaction_splits WHERE user_id = $1 \
            UNION ALL SELECT transaction_id, user_id, date, 0, 0 FROM transaction_tags WHERE user_id = $1) p \
          ON p.transaction_id = t.id WHERE t.user_id <> p.user_id OR t.date <> p.date \
          OR (p.of_transfer = 1 AND t.type <> 'transfer') OR (p.of_other = 1 AND t.type = 'transfer') \
          UNION SELECT t.id FROM transactions t WHERE t.user_id = $1 AND t.type = 'transfer' \
-         AND NOT EXISTS (SELECT 1 FROM transfers x WHERE x.transaction_id = t.id) ORDER BY 1";
+         AND NOT EXISTS (SELECT 1 FROM transfers x WHERE x.transaction_id = t.id) \
+         UNION SELECT t.id FROM transactions t WHERE t.user_id = $1 AND COALESCE(json_array_length({tags}), 0) <> \
+         (SELECT COUNT(*) FROM transaction_tags g WHERE g.transaction_id = t.id) ORDER BY 1"
+    );
     let rows = all(db, text, [user_id.into()]).await?;
     rows.iter()
         .map(|row| {

@@ -9,6 +9,7 @@ use super::{Transaction, parts};
 use crate::domain::money::Currency;
 use crate::domain::transaction::TransactionType;
 use crate::store::entities::transactions;
+use crate::store::given::Given;
 use crate::store::sql::{all, one};
 use crate::store::{Page, PageRequest, StoreError};
 
@@ -73,14 +74,9 @@ pub(in crate::store) async fn among(
     ids: &[Uuid],
 ) -> Result<Vec<Transaction>, StoreError> {
     let mut found = Vec::new();
-    if ids.is_empty() {
-        return Ok(found);
-    }
-    let mut wanted = Wanted::of(db, Source::Named, user_id, filter);
-    let places: Vec<String> = ids.iter().map(|id| wanted.value(*id)).collect();
-    let named = format!(" AND transactions.id IN ({})", places.join(", "));
-    wanted.text.push_str(&named);
-    for row in all(db, wanted.text, wanted.values).await? {
+    let wanted = Wanted::of(db, Source::Named, user_id, filter);
+    let given = Given::new(["id"], ids.iter().map(|id| [(*id).into()]));
+    for row in given.run(db, &wanted.text, wanted.values).await? {
         found.push(from_row(&row)?);
     }
     Ok(found)
@@ -173,14 +169,9 @@ impl Wanted {
         let (table, _) = source.walked();
         let (columns, walked) = (parts::columns(db), format!("{table}.date"));
         let from = match source {
-            Source::User | Source::Wallet | Source::Category | Source::Named => {
-                "transactions".to_owned()
-            }
-            // Who has two parts of a booking in one category sees it once.
-            Source::Split => "(SELECT DISTINCT category_id, date, transaction_id, user_id FROM transaction_splits) \
-                 AS transaction_splits JOIN transactions ON transactions.id = transaction_splits.transaction_id"
-                .to_owned(),
-            Source::ToWallet | Source::Tag => {
+            Source::User | Source::Wallet | Source::Category => "transactions".to_owned(),
+            Source::Named => "given JOIN transactions ON transactions.id = given.id".to_owned(),
+            Source::ToWallet | Source::Split | Source::Tag => {
                 format!("{table} JOIN transactions ON transactions.id = {table}.transaction_id")
             }
         };
@@ -236,6 +227,12 @@ impl Wanted {
             let part = has("transaction_splits", format!("category_id = {it}"));
             format!("(transactions.category_id = {it} OR {part})")
         });
+        let is_first = category.map(|it| {
+            format!(
+                "NOT EXISTS (SELECT 1 FROM transaction_splits other WHERE other.transaction_id = transactions.id \
+                 AND other.category_id = {it} AND other.place < transaction_splits.place)"
+            )
+        });
         let of_user = Some(format!("transactions.user_id = {user}"));
         let tagged = tag.map(|it| {
             has(
@@ -249,9 +246,9 @@ impl Wanted {
             Source::User => vec![of_user],
             Source::Wallet => vec![in_wallet, own_wallet],
             Source::ToWallet => vec![to_wallet, own_wallet],
-            // What has a category is no transfer.
+            // What has a category is no transfer. What has two parts in one is listed once.
             Source::Category => vec![in_category, own_category, in_wallet, own_wallet],
-            Source::Split => vec![of_split, own_category, in_wallet, own_wallet],
+            Source::Split => vec![of_split, is_first, own_category, in_wallet, own_wallet],
             Source::Tag => vec![of_tag, touches, is_about],
             Source::Named => vec![of_user, touches, is_about, tagged],
         };

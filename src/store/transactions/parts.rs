@@ -57,21 +57,20 @@ pub(in crate::store) const PARTS: &str = "(SELECT t.user_id, t.wallet_id, t.type
      FROM transactions t LEFT JOIN transaction_splits s ON s.transaction_id = t.id \
      WHERE t.user_id = $1 AND t.type <> 'transfer') AS parts";
 
-/// The columns `transfer`, `splits` and `tags`, each a text of JSON, for a statement on `transactions`. Asked for
-/// row by row: a page has few, and most have none of it.
+/// The columns `transfer` and `splits`, each a text of JSON, for a statement on `transactions`. Looked up row by row,
+/// where there can be some: a page has few. Tags stand in the booking's own row as well.
 pub(super) fn columns(db: &impl ConnectionTrait) -> String {
     let (array, all, id) = match db.get_database_backend() {
         DbBackend::Postgres => ("json_build_array", "json_agg", ""),
         _ => ("json_array", "json_group_array", "hex"),
     };
     format!(
-        "(SELECT CAST({array}({id}(to_wallet_id), amount_minor, currency) AS TEXT) FROM transfers \
-           WHERE transaction_id = transactions.id) AS transfer, \
-         (SELECT CAST({all}({array}({id}(category_id), amount_minor, description)) AS TEXT) \
+        "CASE WHEN transactions.type = 'transfer' THEN \
+           (SELECT CAST({array}({id}(to_wallet_id), amount_minor, currency) AS TEXT) FROM transfers \
+             WHERE transaction_id = transactions.id) END AS transfer, \
+         CASE WHEN transactions.category_id IS NULL AND transactions.type <> 'transfer' THEN (SELECT CAST({all}({array}({id}(category_id), amount_minor, description)) AS TEXT) \
            FROM (SELECT category_id, amount_minor, description FROM transaction_splits \
-             WHERE transaction_id = transactions.id ORDER BY place) AS ordered) AS splits, \
-         (SELECT CAST({all}(tag) AS TEXT) FROM (SELECT tag FROM transaction_tags \
-             WHERE transaction_id = transactions.id ORDER BY tag) AS ordered) AS tags"
+             WHERE transaction_id = transactions.id ORDER BY place) AS ordered) END AS splits"
     )
 }
 

@@ -181,6 +181,39 @@ async fn a_page_of_bookings_reads_its_rows_and_a_deep_one_no_more_than_the_first
     }
 }
 
+/// A search looks at so many candidates in one go, and at each of them by its id.
+#[tokio::test]
+async fn what_is_found_by_a_word_or_a_tag_costs_what_is_looked_at() {
+    const CANDIDATES: u64 = 400;
+    let history = History::get().await;
+    for mode in MODES {
+        let reader = Reader::start(history, mode).await;
+        for (filter, items_at_least, blocks) in [
+            ("&q=corn", 50, CANDIDATES * 6),
+            ("&q=shop%20corner&type=income", 1, CANDIDATES * 6),
+            ("&q=nothing", 0, WAY),
+            ("&tag=weekly", 50, PAGE * 6),
+            ("&tag=nothing", 0, WAY),
+        ] {
+            let first = format!("/v1/transactions?limit=50{filter}");
+            let deep = format!("{first}&cursor={}", after_nine_tenths());
+            for path in [first, deep] {
+                let (plans, items) = reader.read(&path).await;
+                assert!(items >= items_at_least, "{path}: {items}");
+                // Of candidates some do not fit, and are looked at all the same.
+                for plan in &plans {
+                    let (scanned, read) = (plan.scanned(), plan.blocks());
+                    assert!(
+                        scanned.is_empty() && read <= blocks,
+                        "{mode} {path}: {scanned:?} read whole, {read} of {blocks} blocks: {}",
+                        plan.shown()
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn bookings_that_do_not_fit_are_passed_over_in_the_index() {
     let history = History::get().await;

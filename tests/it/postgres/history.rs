@@ -120,6 +120,15 @@ SELECT pg_temp.v7(6, n), pg_temp.v7(1, n % {others} + 1), pg_temp.v7(2, n % {oth
 FROM generate_series(1, {bookings}) n
 ORDER BY 1;
 
+INSERT INTO transfers SELECT id, user_id, wallet_id, amount_minor, currency, date FROM transactions
+  WHERE user_id <> '{ada}' AND amount_minor % 10 = 0;
+INSERT INTO transaction_splits SELECT id, place, user_id, category_id, amount_minor, NULL, date
+  FROM transactions, generate_series(0, 1) place WHERE user_id <> '{ada}' AND amount_minor % 10 = 1;
+INSERT INTO transaction_tags SELECT user_id, CASE amount_minor % 10 WHEN 2 THEN 'weekly' ELSE 'holiday' END, date, id
+  FROM transactions WHERE amount_minor % 10 IN (2, 3);
+INSERT INTO transaction_words SELECT user_id, word, date, id, 1
+  FROM transactions, (VALUES ('corner'), ('shop')) words (word);
+
 INSERT INTO event_log (xid, event_id, type, user_id, envelope, created_at)
 SELECT 1 + n / 200, pg_temp.v7(7, n), 'finance.transaction.created', '{ada}', repeat('x', 600), TIMESTAMPTZ '{now}'
   FROM generate_series(1, {bookings}) n;

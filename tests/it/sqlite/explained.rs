@@ -60,18 +60,29 @@ impl Explained {
     /// Asserts the same, and that the index of this name is walked.
     #[track_caller]
     pub(super) fn assert_walks(&self, about: &str, index: &str) {
-        let named = |plan: &Plan| plan.steps.iter().any(|step| step.contains(index));
+        self.assert_walk(about, &[index]);
+    }
+
+    /// The same of statements that walk one of several.
+    pub(super) fn assert_walk(&self, about: &str, indexes: &[&str]) {
+        let is_one = |step: &String| indexes.iter().any(|index| step.contains(index));
+        let named = |plan: &Plan| plan.steps.iter().any(is_one);
         let plans = self.plans.lock().expect("no panic before");
         let walked = plans.iter().all(named);
         drop(plans);
-        assert!(walked, "{about} does not walk {index}");
+        assert!(walked, "{about} does not walk {indexes:?}");
         self.assert_walks_indexes(about, false);
     }
 }
 
 /// Rows that the statement itself brings along are no table.
 pub(super) fn is_scan(step: &str) -> bool {
-    let given = ["CONSTANT ROW", "SCAN given", "SCAN json_each "];
+    let given = [
+        "CONSTANT ROW",
+        "SCAN given",
+        "SCAN json_each ",
+        "SCAN ordered",
+    ];
     step.starts_with("SCAN ") && !given.iter().any(|given| step.contains(given))
 }
 
