@@ -213,6 +213,9 @@ impl Wanted {
         };
         let (wallet, category, tag) = (wallet.as_ref(), category.as_ref(), tag.as_ref());
         let in_wallet = wallet.map(|it| format!("transactions.wallet_id = {it}"));
+        // Which PostgreSQL does not look up in the wallet's index, of however few it thinks: the splits are walked.
+        let is_in_wallet =
+            wallet.map(|it| format!("transactions.wallet_id IS NOT DISTINCT FROM {it}"));
         let to_wallet = wallet.map(|it| format!("transfers.to_wallet_id = {it}"));
         let in_category = category.map(|it| format!("transactions.category_id = {it}"));
         let of_split = category.map(|it| format!("transaction_splits.category_id = {it}"));
@@ -248,7 +251,7 @@ impl Wanted {
             Source::ToWallet => vec![to_wallet, own_wallet],
             // What has a category is no transfer. What has two parts in one is listed once.
             Source::Category => vec![in_category, own_category, in_wallet, own_wallet],
-            Source::Split => vec![of_split, is_first, own_category, in_wallet, own_wallet],
+            Source::Split => vec![of_split, is_first, own_category, is_in_wallet, own_wallet],
             Source::Tag => vec![of_tag, touches, is_about],
             Source::Named => vec![of_user, touches, is_about, tagged],
         };
