@@ -332,6 +332,46 @@ CREATE TABLE public.sessions (
 
 
 --
+-- Name: transaction_splits; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.transaction_splits (
+    transaction_id uuid NOT NULL,
+    place smallint NOT NULL,
+    user_id uuid NOT NULL,
+    category_id uuid,
+    amount_minor bigint NOT NULL,
+    description character varying,
+    date date NOT NULL
+);
+
+
+--
+-- Name: transaction_tags; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.transaction_tags (
+    user_id uuid NOT NULL,
+    tag character varying(50) NOT NULL,
+    date date NOT NULL,
+    transaction_id uuid NOT NULL
+);
+
+
+--
+-- Name: transaction_words; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.transaction_words (
+    user_id uuid NOT NULL,
+    word character varying(32) NOT NULL COLLATE pg_catalog."C",
+    date date NOT NULL,
+    transaction_id uuid NOT NULL,
+    times smallint NOT NULL
+);
+
+
+--
 -- Name: transactions; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -349,7 +389,22 @@ CREATE TABLE public.transactions (
     notes character varying,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    tags text
+);
+
+
+--
+-- Name: transfers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.transfers (
+    transaction_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    to_wallet_id uuid NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency character varying(3) NOT NULL,
+    date date NOT NULL
 );
 
 
@@ -385,6 +440,7 @@ CREATE TABLE public.wallets (
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    archived_at timestamp with time zone,
     CONSTRAINT wallets_balance_minor_check CHECK (((balance_minor >= '-4000000000000000000'::bigint) AND (balance_minor <= '4000000000000000000'::bigint))),
     CONSTRAINT wallets_opening_balance_minor_check CHECK (((opening_balance_minor >= '-4000000000000000000'::bigint) AND (opening_balance_minor <= '4000000000000000000'::bigint)))
 );
@@ -395,8 +451,8 @@ CREATE TABLE public.wallets (
 --
 
 COPY public.alerts (seq, id, user_id, kind, title, message, details, source_event, source_event_id, budget_id, historic, read_at, version, created_at, updated_at, traceparent, chain_begun_at) FROM stdin;
-1	01a22398-ff1f-7683-bd30-e339a815acf3	01a22398-fcd7-7aee-b472-3ebea64d82d9	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a22398-fd5e-7e67-afe6-cb878ac62976","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	5e83287b-dbc2-4511-a250-ef4125d096e9	01a22398-fd5e-7e67-afe6-cb878ac62976	t	2026-11-28 19:19:19.071352+00	1	2026-11-28 19:19:19.071352+00	2026-11-28 19:19:19.071352+00	00-40e5c7d5eb0f6513bc3dbdc01fe1e104-699ffc3b9d837549-00	2026-11-28 19:19:18.695773+00
-2	01a22398-ff1f-7683-bd30-e33a472fff36	01a22398-fcd7-7aee-b472-3ebea64d82d9	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a22398-fd5e-7e67-afe6-cb878ac62976","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	c1c9fe05-a188-41ee-9c61-021dfe5b5c9b	01a22398-fd5e-7e67-afe6-cb878ac62976	t	2026-11-28 19:19:19.071352+00	1	2026-11-28 19:19:19.071352+00	2026-11-28 19:19:19.071352+00	00-40e5c7d5eb0f6513bc3dbdc01fe1e104-9424c20b661ec5d8-00	2026-11-28 19:19:18.695773+00
+1	01a223da-b1f6-7541-a1b3-ae6b115ac71f	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a223da-aff2-7e2a-898b-be28963c7a11","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	08cab14b-0e95-4b9d-8325-8ce81d2aa1cf	01a223da-aff2-7e2a-898b-be28963c7a11	t	2026-11-28 20:31:04.694142+00	1	2026-11-28 20:31:04.694142+00	2026-11-28 20:31:04.694142+00	00-2a28e423bbc11d892cedab528cc7e877-134c350331ebf353-00	2026-11-28 20:31:04.276363+00
+2	01a223da-b1f6-7541-a1b3-ae6b54808cf8	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a223da-aff2-7e2a-898b-be28963c7a11","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	a5a59700-17b4-4bd2-bcac-7632ebc55384	01a223da-aff2-7e2a-898b-be28963c7a11	t	2026-11-28 20:31:04.694142+00	1	2026-11-28 20:31:04.694142+00	2026-11-28 20:31:04.694142+00	00-2a28e423bbc11d892cedab528cc7e877-1240d1939b208b48-00	2026-11-28 20:31:04.276363+00
 \.
 
 
@@ -405,7 +461,7 @@ COPY public.alerts (seq, id, user_id, kind, title, message, details, source_even
 --
 
 COPY public.budget_categories (budget_id, category_id) FROM stdin;
-01a22398-fd5e-7e67-afe6-cb878ac62976	01a22398-fcd7-7aee-b472-3ebedae18ed1
+01a223da-aff2-7e2a-898b-be28963c7a11	01a223da-ad9d-71c8-bfa5-fcdad754b5d8
 \.
 
 
@@ -414,8 +470,8 @@ COPY public.budget_categories (budget_id, category_id) FROM stdin;
 --
 
 COPY public.budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) FROM stdin;
-01a22398-fd5e-7e67-afe6-cb878ac62976	2026-03-01	80	01a22398-fcd7-7aee-b472-3ebea64d82d9	5e83287b-dbc2-4511-a250-ef4125d096e9	2026-11-28 19:19:18.874011+00
-01a22398-fd5e-7e67-afe6-cb878ac62976	2026-03-01	100	01a22398-fcd7-7aee-b472-3ebea64d82d9	c1c9fe05-a188-41ee-9c61-021dfe5b5c9b	2026-11-28 19:19:18.874011+00
+01a223da-aff2-7e2a-898b-be28963c7a11	2026-03-01	80	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	08cab14b-0e95-4b9d-8325-8ce81d2aa1cf	2026-11-28 20:31:04.449669+00
+01a223da-aff2-7e2a-898b-be28963c7a11	2026-03-01	100	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	a5a59700-17b4-4bd2-bcac-7632ebc55384	2026-11-28 20:31:04.449669+00
 \.
 
 
@@ -424,7 +480,7 @@ COPY public.budget_crossings (budget_id, period_start, threshold, user_id, event
 --
 
 COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) FROM stdin;
-01a22398-fd5e-7e67-afe6-cb878ac62976	2026-03-01	2026-03-31	01a22398-fcd7-7aee-b472-3ebea64d82d9	12500	2026-11-28 19:19:19.056144+00
+01a223da-aff2-7e2a-898b-be28963c7a11	2026-03-01	2026-03-31	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	12500	2026-11-28 20:31:04.690038+00
 \.
 
 
@@ -433,7 +489,7 @@ COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_
 --
 
 COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, created_at, updated_at) FROM stdin;
-01a22398-fd5e-7e67-afe6-cb878ac62976	01a22398-fcd7-7aee-b472-3ebea64d82d9	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-28 19:19:18.622734+00	2026-11-28 19:19:18.622734+00
+01a223da-aff2-7e2a-898b-be28963c7a11	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-28 20:31:04.178334+00	2026-11-28 20:31:04.178334+00
 \.
 
 
@@ -442,23 +498,23 @@ COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_o
 --
 
 COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version, created_at, updated_at) FROM stdin;
-01a22398-fcd7-7aee-b472-3ebedae18ed1	01a22398-fcd7-7aee-b472-3ebea64d82d9	Groceries	expense	\N	#43a047	🛒	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ebedf0c954b	01a22398-fcd7-7aee-b472-3ebea64d82d9	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ebf708fcb9d	01a22398-fcd7-7aee-b472-3ebea64d82d9	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ebfaf8e5a90	01a22398-fcd7-7aee-b472-3ebea64d82d9	Utilities	expense	\N	#fdd835	💡	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ebfbb17558c	01a22398-fcd7-7aee-b472-3ebea64d82d9	Transport	expense	\N	#1e88e5	🚌	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec011c13770	01a22398-fcd7-7aee-b472-3ebea64d82d9	Health	expense	\N	#e53935	🩺	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec075fd1f7f	01a22398-fcd7-7aee-b472-3ebea64d82d9	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec0de99494c	01a22398-fcd7-7aee-b472-3ebea64d82d9	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec0f967353c	01a22398-fcd7-7aee-b472-3ebea64d82d9	Travel	expense	\N	#00acc1	✈️	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec143fbc5ef	01a22398-fcd7-7aee-b472-3ebea64d82d9	Education	expense	\N	#3949ab	🎓	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec23fc2d8d5	01a22398-fcd7-7aee-b472-3ebea64d82d9	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec2831b647d	01a22398-fcd7-7aee-b472-3ebea64d82d9	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec2c47ab6f8	01a22398-fcd7-7aee-b472-3ebea64d82d9	Gifts	expense	\N	#ec407a	🎁	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec2f003d348	01a22398-fcd7-7aee-b472-3ebea64d82d9	Other	expense	\N	#757575	📦	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec37b80692b	01a22398-fcd7-7aee-b472-3ebea64d82d9	Salary	income	\N	#2e7d32	💼	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec4541c5111	01a22398-fcd7-7aee-b472-3ebea64d82d9	Interest	income	\N	#00897b	🏦	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
-01a22398-fcd7-7aee-b472-3ec548c22d0d	01a22398-fcd7-7aee-b472-3ebea64d82d9	Other income	income	\N	#7cb342	💰	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
+01a223da-ad9d-71c8-bfa5-fcdad754b5d8	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Groceries	expense	\N	#43a047	🛒	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fcdb42079a3c	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fcdc10cb756c	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fcdcfe01d20f	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Utilities	expense	\N	#fdd835	💡	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fcddd9ca075b	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Transport	expense	\N	#1e88e5	🚌	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fcdec65fb32f	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Health	expense	\N	#e53935	🩺	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fcdf6134eb15	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce05cc06ff7	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce0ab1a361c	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Travel	expense	\N	#00acc1	✈️	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce1a2ef6c0e	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Education	expense	\N	#3949ab	🎓	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce2328caea8	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce319765506	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce3506cc1ed	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Gifts	expense	\N	#ec407a	🎁	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce39a92fe9b	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Other	expense	\N	#757575	📦	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce438da5b5c	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Salary	income	\N	#2e7d32	💼	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce52d08471d	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Interest	income	\N	#00897b	🏦	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
+01a223da-ad9d-71c8-bfa5-fce5a196ad58	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Other income	income	\N	#7cb342	💰	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
 \.
 
 
@@ -467,7 +523,7 @@ COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version
 --
 
 COPY public.daily_spending (user_id, currency, date, category_id, amount_minor) FROM stdin;
-01a22398-fcd7-7aee-b472-3ebea64d82d9	USD	2026-03-10	01a22398-fcd7-7aee-b472-3ebedae18ed1	12500
+01a223da-ad9d-71c8-bfa5-fcda9735c9c6	USD	2026-03-10	01a223da-ad9d-71c8-bfa5-fcdad754b5d8	12500
 \.
 
 
@@ -492,10 +548,10 @@ COPY public.deleted_users (id, deleted_at) FROM stdin;
 --
 
 COPY public.event_log (xid, "position", event_id, type, user_id, envelope, created_at) FROM stdin;
-2643	1	3d34b986-078e-4ddb-bea6-2f327b1c12ab	finance.transaction.created	01a22398-fcd7-7aee-b472-3ebea64d82d9	{"specversion":"1.0","id":"3d34b986-078e-4ddb-bea6-2f327b1c12ab","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22398-fda7-79c1-a445-9be32db68c5b","time":"2026-11-28T19:19:18.695773Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a22398-fcd7-7aee-b472-3ebedae18ed1","currency":"USD","date":"2026-03-10","timestamp":"2026-11-28T19:19:18.695773Z","transactionId":"01a22398-fda7-79c1-a445-9be32db68c5b","type":"expense","userId":"01a22398-fcd7-7aee-b472-3ebea64d82d9","version":1,"walletId":"01a22398-fd48-7991-b7d1-d19648db7321"},"correlationid":"01a22398-fda3-7a05-a909-f2471c1cf82c","traceparent":"00-40e5c7d5eb0f6513bc3dbdc01fe1e104-8fc5d8ec1f9cbc65-00"}	2026-11-28 19:19:18.695773+00
-2644	2	0b27f3be-47bb-4d71-9b62-e90bcfc70ba0	finance.transaction.created	01a22398-fcd7-7aee-b472-3ebea64d82d9	{"specversion":"1.0","id":"0b27f3be-47bb-4d71-9b62-e90bcfc70ba0","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22398-fe26-7994-a9ab-d94b243d2ec5","time":"2026-11-28T19:19:18.822577Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a22398-fcd7-7aee-b472-3ebedae18ed1","currency":"USD","date":"2026-03-10","timestamp":"2026-11-28T19:19:18.822577Z","transactionId":"01a22398-fe26-7994-a9ab-d94b243d2ec5","type":"expense","userId":"01a22398-fcd7-7aee-b472-3ebea64d82d9","version":1,"walletId":"01a22398-fd48-7991-b7d1-d19648db7321"},"correlationid":"01a22398-fe25-787f-a07f-24a1619730fa","traceparent":"00-f4ad96f394e11c0900f1b3e94bf2b9f2-edac2baa1481cc55-00"}	2026-11-28 19:19:18.822577+00
-2651	3	5e83287b-dbc2-4511-a250-ef4125d096e9	ai.insight.generated	01a22398-fcd7-7aee-b472-3ebea64d82d9	{"specversion":"1.0","id":"5e83287b-dbc2-4511-a250-ef4125d096e9","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22398-fd5e-7e67-afe6-cb878ac62976","time":"2026-11-28T19:19:18.874011Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22398-fd5e-7e67-afe6-cb878ac62976","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"c26ebf67-5b48-47b1-bf48-9b8c92cf671f","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a22398-fd5e-7e67-afe6-cb878ac62976","type":"budget"}],"title":"80 % of Food is spent","userId":"01a22398-fcd7-7aee-b472-3ebea64d82d9"},"traceparent":"00-40e5c7d5eb0f6513bc3dbdc01fe1e104-184b1a36cdbb8875-00","correlationid":"01a22398-fda3-7a05-a909-f2471c1cf82c","correlationtime":"2026-11-28T19:19:18.695773Z","causationid":"3d34b986-078e-4ddb-bea6-2f327b1c12ab"}	2026-11-28 19:19:18.874011+00
-2651	4	c1c9fe05-a188-41ee-9c61-021dfe5b5c9b	finance.budget.exceeded	01a22398-fcd7-7aee-b472-3ebea64d82d9	{"specversion":"1.0","id":"c1c9fe05-a188-41ee-9c61-021dfe5b5c9b","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22398-fd5e-7e67-afe6-cb878ac62976","time":"2026-11-28T19:19:18.874011Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22398-fd5e-7e67-afe6-cb878ac62976","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a22398-fcd7-7aee-b472-3ebea64d82d9"},"causationid":"3d34b986-078e-4ddb-bea6-2f327b1c12ab","correlationid":"01a22398-fda3-7a05-a909-f2471c1cf82c","traceparent":"00-40e5c7d5eb0f6513bc3dbdc01fe1e104-184b1a36cdbb8875-00","correlationtime":"2026-11-28T19:19:18.695773Z"}	2026-11-28 19:19:18.874011+00
+8247	1	5270f08e-8212-497a-bdd1-d12c1fd8c27b	finance.transaction.created	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	{"specversion":"1.0","id":"5270f08e-8212-497a-bdd1-d12c1fd8c27b","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a223da-b054-7b7a-85b6-48bc2d28f085","time":"2026-11-28T20:31:04.276363Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a223da-ad9d-71c8-bfa5-fcdad754b5d8","currency":"USD","date":"2026-03-10","timestamp":"2026-11-28T20:31:04.276363Z","transactionId":"01a223da-b054-7b7a-85b6-48bc2d28f085","type":"expense","userId":"01a223da-ad9d-71c8-bfa5-fcda9735c9c6","version":1,"walletId":"01a223da-af46-7ba1-a72b-6fd5621210e9"},"traceparent":"00-2a28e423bbc11d892cedab528cc7e877-db87a13bb146a03d-00","correlationid":"01a223da-b053-7c24-8859-85e2b4225a2b"}	2026-11-28 20:31:04.276363+00
+8248	2	a64ed8b0-1d7b-4a56-94af-03453108be22	finance.transaction.created	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	{"specversion":"1.0","id":"a64ed8b0-1d7b-4a56-94af-03453108be22","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a223da-b06a-790b-81c4-bca093f406b4","time":"2026-11-28T20:31:04.298946Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a223da-ad9d-71c8-bfa5-fcdad754b5d8","currency":"USD","date":"2026-03-10","timestamp":"2026-11-28T20:31:04.298946Z","transactionId":"01a223da-b06a-790b-81c4-bca093f406b4","type":"expense","userId":"01a223da-ad9d-71c8-bfa5-fcda9735c9c6","version":1,"walletId":"01a223da-af46-7ba1-a72b-6fd5621210e9"},"traceparent":"00-2a7bb88042fc88d1924ff11e1b45b1a9-6fd3b2471c8c4ca0-00","correlationid":"01a223da-b069-77a9-9ff2-9242bc32fdd6"}	2026-11-28 20:31:04.298946+00
+8253	3	08cab14b-0e95-4b9d-8325-8ce81d2aa1cf	ai.insight.generated	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	{"specversion":"1.0","id":"08cab14b-0e95-4b9d-8325-8ce81d2aa1cf","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a223da-aff2-7e2a-898b-be28963c7a11","time":"2026-11-28T20:31:04.449669Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a223da-aff2-7e2a-898b-be28963c7a11","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"9c1b987e-2200-4869-b6e6-3fe00fdc582d","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a223da-aff2-7e2a-898b-be28963c7a11","type":"budget"}],"title":"80 % of Food is spent","userId":"01a223da-ad9d-71c8-bfa5-fcda9735c9c6"},"traceparent":"00-2a28e423bbc11d892cedab528cc7e877-b6e6b802303681d6-00","correlationid":"01a223da-b053-7c24-8859-85e2b4225a2b","causationid":"5270f08e-8212-497a-bdd1-d12c1fd8c27b","correlationtime":"2026-11-28T20:31:04.276363Z"}	2026-11-28 20:31:04.449669+00
+8253	4	a5a59700-17b4-4bd2-bcac-7632ebc55384	finance.budget.exceeded	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	{"specversion":"1.0","id":"a5a59700-17b4-4bd2-bcac-7632ebc55384","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a223da-aff2-7e2a-898b-be28963c7a11","time":"2026-11-28T20:31:04.449669Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a223da-aff2-7e2a-898b-be28963c7a11","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a223da-ad9d-71c8-bfa5-fcda9735c9c6"},"correlationid":"01a223da-b053-7c24-8859-85e2b4225a2b","traceparent":"00-2a28e423bbc11d892cedab528cc7e877-b6e6b802303681d6-00","causationid":"5270f08e-8212-497a-bdd1-d12c1fd8c27b","correlationtime":"2026-11-28T20:31:04.276363Z"}	2026-11-28 20:31:04.449669+00
 \.
 
 
@@ -512,10 +568,10 @@ COPY public.idempotency_keys (user_id, key, request_hash, answer, created_at) FR
 --
 
 COPY public.inbox (consumer, event_id, handled_at) FROM stdin;
-projector	3d34b986-078e-4ddb-bea6-2f327b1c12ab	2026-11-28 19:19:18.874011+00
-projector	0b27f3be-47bb-4d71-9b62-e90bcfc70ba0	2026-11-28 19:19:19.056144+00
-notifier	5e83287b-dbc2-4511-a250-ef4125d096e9	2026-11-28 19:19:19.071352+00
-notifier	c1c9fe05-a188-41ee-9c61-021dfe5b5c9b	2026-11-28 19:19:19.071352+00
+projector	5270f08e-8212-497a-bdd1-d12c1fd8c27b	2026-11-28 20:31:04.449669+00
+projector	a64ed8b0-1d7b-4a56-94af-03453108be22	2026-11-28 20:31:04.690038+00
+notifier	08cab14b-0e95-4b9d-8325-8ce81d2aa1cf	2026-11-28 20:31:04.694142+00
+notifier	a5a59700-17b4-4bd2-bcac-7632ebc55384	2026-11-28 20:31:04.694142+00
 \.
 
 
@@ -524,10 +580,10 @@ notifier	c1c9fe05-a188-41ee-9c61-021dfe5b5c9b	2026-11-28 19:19:19.071352+00
 --
 
 COPY public.log_cursors (name, xid, "position", updated_at) FROM stdin;
-bus.high_watermark	2651	4	2026-11-28 19:19:19.047656+00
-relay	2651	4	2026-11-28 19:19:19.057729+00
-consumer.projector	2651	4	2026-11-28 19:19:19.091787+00
-consumer.notifier	2651	4	2026-11-28 19:19:19.095462+00
+bus.high_watermark	8253	4	2026-11-28 20:31:04.688179+00
+relay	8253	4	2026-11-28 20:31:04.691841+00
+consumer.notifier	8253	4	2026-11-28 20:31:04.708541+00
+consumer.projector	8253	4	2026-11-28 20:31:04.707784+00
 \.
 
 
@@ -536,7 +592,7 @@ consumer.notifier	2651	4	2026-11-28 19:19:19.095462+00
 --
 
 COPY public.monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) FROM stdin;
-01a22398-fcd7-7aee-b472-3ebea64d82d9	USD	2026-03-01	expense	01a22398-fcd7-7aee-b472-3ebedae18ed1	01a22398-fd48-7991-b7d1-d19648db7321	12500	2
+01a223da-ad9d-71c8-bfa5-fcda9735c9c6	USD	2026-03-01	expense	01a223da-ad9d-71c8-bfa5-fcdad754b5d8	01a223da-af46-7ba1-a72b-6fd5621210e9	12500	2
 \.
 
 
@@ -553,7 +609,7 @@ COPY public.outbox (xid, "position") FROM stdin;
 --
 
 COPY public.read_model_positions (user_id, xid, "position") FROM stdin;
-01a22398-fcd7-7aee-b472-3ebea64d82d9	2644	2
+01a223da-ad9d-71c8-bfa5-fcda9735c9c6	8248	2
 \.
 
 
@@ -562,7 +618,7 @@ COPY public.read_model_positions (user_id, xid, "position") FROM stdin;
 --
 
 COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin;
-\\xc12659e24bdb373102bbef7037c809b22be6ebddda91e0b5b506f81ba91aaa9a	01a22398-fcd7-7aee-b472-3ec61f9e0667	f	2026-11-28 19:19:18.487522+00
+\\x373c5312c36bb18d5b5d2d707e6bee90692386abfbc380b5480f8d0d8a885675	01a223da-ad9d-71c8-bfa5-fce5d9958c16	f	2026-11-28 20:31:03.58185+00
 \.
 
 
@@ -571,13 +627,14 @@ COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin
 --
 
 COPY public.seaql_migrations (version, applied_at) FROM stdin;
-m20261124_000001_people	1795893557
-m20261124_000002_books	1795893557
-m20261124_000003_log	1795893557
-m20261124_000004_read_models	1795893557
-m20261124_000005_alerts	1795893557
-m20261126_000006_alert_origins	1795893557
-m20261128_000007_log_moves	1795893557
+m20261124_000001_people	1795897862
+m20261124_000002_books	1795897862
+m20261124_000003_log	1795897862
+m20261124_000004_read_models	1795897862
+m20261124_000005_alerts	1795897862
+m20261126_000006_alert_origins	1795897862
+m20261128_000007_log_moves	1795897862
+m20261128_000008_parts	1795897862
 \.
 
 
@@ -586,7 +643,31 @@ m20261128_000007_log_moves	1795893557
 --
 
 COPY public.sessions (id, user_id, created_at, expires_at, revoked_at) FROM stdin;
-01a22398-fcd7-7aee-b472-3ec61f9e0667	01a22398-fcd7-7aee-b472-3ebea64d82d9	2026-11-28 19:19:18.487522+00	2026-12-28 19:19:18.487522+00	\N
+01a223da-ad9d-71c8-bfa5-fce5d9958c16	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	2026-11-28 20:31:03.58185+00	2026-12-28 20:31:03.58185+00	\N
+\.
+
+
+--
+-- Data for Name: transaction_splits; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.transaction_splits (transaction_id, place, user_id, category_id, amount_minor, description, date) FROM stdin;
+\.
+
+
+--
+-- Data for Name: transaction_tags; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.transaction_tags (user_id, tag, date, transaction_id) FROM stdin;
+\.
+
+
+--
+-- Data for Name: transaction_words; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.transaction_words (user_id, word, date, transaction_id, times) FROM stdin;
 \.
 
 
@@ -594,9 +675,17 @@ COPY public.sessions (id, user_id, created_at, expires_at, revoked_at) FROM stdi
 -- Data for Name: transactions; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, created_at, updated_at) FROM stdin;
-01a22398-fda7-79c1-a445-9be32db68c5b	01a22398-fcd7-7aee-b472-3ebea64d82d9	01a22398-fd48-7991-b7d1-d19648db7321	expense	12000	USD	2026-03-10	01a22398-fcd7-7aee-b472-3ebedae18ed1	\N	\N	\N	1	2026-11-28 19:19:18.695773+00	2026-11-28 19:19:18.695773+00
-01a22398-fe26-7994-a9ab-d94b243d2ec5	01a22398-fcd7-7aee-b472-3ebea64d82d9	01a22398-fd48-7991-b7d1-d19648db7321	expense	500	USD	2026-03-10	01a22398-fcd7-7aee-b472-3ebedae18ed1	\N	\N	\N	1	2026-11-28 19:19:18.822577+00	2026-11-28 19:19:18.822577+00
+COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, created_at, updated_at, tags) FROM stdin;
+01a223da-b054-7b7a-85b6-48bc2d28f085	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	01a223da-af46-7ba1-a72b-6fd5621210e9	expense	12000	USD	2026-03-10	01a223da-ad9d-71c8-bfa5-fcdad754b5d8	\N	\N	\N	1	2026-11-28 20:31:04.276363+00	2026-11-28 20:31:04.276363+00	\N
+01a223da-b06a-790b-81c4-bca093f406b4	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	01a223da-af46-7ba1-a72b-6fd5621210e9	expense	500	USD	2026-03-10	01a223da-ad9d-71c8-bfa5-fcdad754b5d8	\N	\N	\N	1	2026-11-28 20:31:04.298946+00	2026-11-28 20:31:04.298946+00	\N
+\.
+
+
+--
+-- Data for Name: transfers; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.transfers (transaction_id, user_id, to_wallet_id, amount_minor, currency, date) FROM stdin;
 \.
 
 
@@ -605,7 +694,7 @@ COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, 
 --
 
 COPY public.users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at) FROM stdin;
-01a22398-fcd7-7aee-b472-3ebea64d82d9	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$3tTHc46+gjDQCLWCKniEIg$E5ImnITw86Fe6TwZODao/XmDi1piJ1/GZavQUF4VViE	\N	USD	UTC	1	2026-11-28 19:19:18.487522+00	2026-11-28 19:19:18.487522+00
+01a223da-ad9d-71c8-bfa5-fcda9735c9c6	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$xjy/koM/PPfJ2IcPheaeSQ$Xrl044nebHI5kyyq6ND1Hv4Si1tZzswvyZUTrULS/U0	\N	USD	UTC	1	2026-11-28 20:31:03.58185+00	2026-11-28 20:31:03.58185+00
 \.
 
 
@@ -613,8 +702,8 @@ COPY public.users (id, email, password_hash, name, currency, time_zone, version,
 -- Data for Name: wallets; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-COPY public.wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, created_at, updated_at) FROM stdin;
-01a22398-fd48-7991-b7d1-d19648db7321	01a22398-fcd7-7aee-b472-3ebea64d82d9	Checking	bank	USD	100000	87500	1	2026-11-28 19:19:18.600519+00	2026-11-28 19:19:18.600519+00
+COPY public.wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, created_at, updated_at, archived_at) FROM stdin;
+01a223da-af46-7ba1-a72b-6fd5621210e9	01a223da-ad9d-71c8-bfa5-fcda9735c9c6	Checking	bank	USD	100000	87500	1	2026-11-28 20:31:04.006768+00	2026-11-28 20:31:04.006768+00	\N
 \.
 
 
@@ -785,11 +874,43 @@ ALTER TABLE ONLY public.sessions
 
 
 --
+-- Name: transaction_splits transaction_splits_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_splits
+    ADD CONSTRAINT transaction_splits_pkey PRIMARY KEY (transaction_id, place);
+
+
+--
+-- Name: transaction_tags transaction_tags_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_tags
+    ADD CONSTRAINT transaction_tags_pkey PRIMARY KEY (user_id, tag, date, transaction_id);
+
+
+--
+-- Name: transaction_words transaction_words_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_words
+    ADD CONSTRAINT transaction_words_pkey PRIMARY KEY (user_id, word, date, transaction_id);
+
+
+--
 -- Name: transactions transactions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.transactions
     ADD CONSTRAINT transactions_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: transfers transfers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transfers
+    ADD CONSTRAINT transfers_pkey PRIMARY KEY (transaction_id);
 
 
 --
@@ -879,6 +1000,27 @@ CREATE INDEX ix_sessions_user_id ON public.sessions USING btree (user_id);
 
 
 --
+-- Name: ix_transaction_splits_category_id_date_transaction_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_transaction_splits_category_id_date_transaction_id ON public.transaction_splits USING btree (category_id, date, transaction_id);
+
+
+--
+-- Name: ix_transaction_splits_user_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_transaction_splits_user_id ON public.transaction_splits USING btree (user_id);
+
+
+--
+-- Name: ix_transaction_tags_transaction_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_transaction_tags_transaction_id ON public.transaction_tags USING btree (transaction_id);
+
+
+--
 -- Name: ix_transactions_of_category; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -897,6 +1039,20 @@ CREATE INDEX ix_transactions_of_user ON public.transactions USING btree (user_id
 --
 
 CREATE INDEX ix_transactions_of_wallet ON public.transactions USING btree (wallet_id, date, id, type, amount_minor);
+
+
+--
+-- Name: ix_transfers_to_wallet_id_date_transaction_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_transfers_to_wallet_id_date_transaction_id ON public.transfers USING btree (to_wallet_id, date, transaction_id);
+
+
+--
+-- Name: ix_transfers_user_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_transfers_user_id ON public.transfers USING btree (user_id);
 
 
 --
@@ -1061,6 +1217,38 @@ ALTER TABLE ONLY public.sessions
 
 
 --
+-- Name: transaction_splits fk_transaction_splits_category_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_splits
+    ADD CONSTRAINT fk_transaction_splits_category_id FOREIGN KEY (category_id) REFERENCES public.categories(id);
+
+
+--
+-- Name: transaction_splits fk_transaction_splits_transaction_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_splits
+    ADD CONSTRAINT fk_transaction_splits_transaction_id FOREIGN KEY (transaction_id) REFERENCES public.transactions(id) ON DELETE CASCADE;
+
+
+--
+-- Name: transaction_tags fk_transaction_tags_transaction_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_tags
+    ADD CONSTRAINT fk_transaction_tags_transaction_id FOREIGN KEY (transaction_id) REFERENCES public.transactions(id) ON DELETE CASCADE;
+
+
+--
+-- Name: transaction_words fk_transaction_words_user; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transaction_words
+    ADD CONSTRAINT fk_transaction_words_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+
+--
 -- Name: transactions fk_transactions_category_id; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1082,6 +1270,22 @@ ALTER TABLE ONLY public.transactions
 
 ALTER TABLE ONLY public.transactions
     ADD CONSTRAINT fk_transactions_wallet_id FOREIGN KEY (wallet_id) REFERENCES public.wallets(id);
+
+
+--
+-- Name: transfers fk_transfers_to_wallet_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transfers
+    ADD CONSTRAINT fk_transfers_to_wallet_id FOREIGN KEY (to_wallet_id) REFERENCES public.wallets(id);
+
+
+--
+-- Name: transfers fk_transfers_transaction_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.transfers
+    ADD CONSTRAINT fk_transfers_transaction_id FOREIGN KEY (transaction_id) REFERENCES public.transactions(id) ON DELETE CASCADE;
 
 
 --
