@@ -298,8 +298,8 @@ impl Booking {
         }
         let read = |split: &BookedSplit| Ok((split.category_id, self.read(&split.amount)?));
         let parts: Vec<_> = self.splits.iter().map(read).collect::<Result<_, _>>()?;
-        let minors = parts.iter().map(|(_, part)| part.minor());
-        let made = minors.fold(Some(0_i64), |sum, minor| sum?.checked_add(minor));
+        let mut minors = parts.iter().map(|(_, part)| part.minor());
+        let made = minors.try_fold(0_i64, i64::checked_add);
         if made == Some(amount.minor()) {
             Ok(parts)
         } else {

@@ -68,7 +68,7 @@ async fn a_booking_is_found_by_each_of_its_texts_until_they_change() {
     ] {
         assert_eq!(
             found(&ada, question, &other).await,
-            [id.clone()],
+            [id.as_str()],
             "{question}"
         );
         assert_eq!(
@@ -90,7 +90,7 @@ async fn a_booking_is_found_by_each_of_its_texts_until_they_change() {
         found(&ada, "sho&from=2026-02-11", &other).await,
         [other.id()]
     );
-    assert_eq!(found(&ada, "sho&tag=household", &other).await, [id.clone()]);
+    assert_eq!(found(&ada, "sho&tag=household", &other).await, [id.as_str()]);
     assert_eq!(
         found(&ada, "sho&max_amount=9.99", &other).await,
         Vec::<String>::new()
@@ -104,7 +104,7 @@ async fn a_booking_is_found_by_each_of_its_texts_until_they_change() {
         found(&ada, "household", &changed).await,
         Vec::<String>::new()
     );
-    assert_eq!(found(&ada, "baker", &changed).await, [id.clone()]);
+    assert_eq!(found(&ada, "baker", &changed).await, [id.as_str()]);
     assert_eq!(found(&ada, "sho", &changed).await, [id.clone(), other.id()]);
     let gone = ada.delete(&path).await.expect(204);
     assert_eq!(found(&ada, "sho", &gone).await, [other.id()]);

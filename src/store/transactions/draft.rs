@@ -230,6 +230,7 @@ pub(super) async fn amended(
 }
 
 /// What is said of the other side of a transfer.
+#[derive(Clone, Copy)]
 struct Arriving {
     wallet_id: Option<Uuid>,
     currency: Option<Currency>,
@@ -239,7 +240,7 @@ struct Arriving {
 /// The booking with its other side, if all that is said of it goes together.
 fn fitting(mut transaction: Transaction, arrives: Arriving) -> Result<Transaction, StoreError> {
     transaction.parts.transfer = match transaction.transaction_type {
-        TransactionType::Transfer => Some(transfer(&transaction, &arrives)?),
+        TransactionType::Transfer => Some(transfer(&transaction, arrives)?),
         TransactionType::Income | TransactionType::Expense => {
             if arrives.wallet_id.is_some() {
                 return Err(no_transfer("to_wallet_id"));
@@ -251,7 +252,7 @@ fn fitting(mut transaction: Transaction, arrives: Arriving) -> Result<Transactio
     Ok(transaction)
 }
 
-fn transfer(transaction: &Transaction, arrives: &Arriving) -> Result<Transfer, StoreError> {
+fn transfer(transaction: &Transaction, arrives: Arriving) -> Result<Transfer, StoreError> {
     let refused = |field, detail: String| Err(StoreError::invalid(field, detail));
     if transaction.category_id.is_some() {
         let detail = "a transfer is neither earned nor spent, and has no category";
