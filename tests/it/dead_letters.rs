@@ -92,6 +92,24 @@ const SPOILT: &[(&str, &str, &str)] = &[
     ("more than zero", "/data/amount", "-5.00"),
     ("more than zero", "/data/amount", "0.00"),
     (
+        "the splits do not make the amount",
+        "/data/splits",
+        r#"[{"amount": 0.01}, {"amount": 0.02}]"#,
+    ),
+    (
+        "more than zero",
+        "/data/splits",
+        r#"[{"amount": 12.34}, {"amount": 0.00}]"#,
+    ),
+    (
+        "more than zero",
+        "/data/splits",
+        r#"[{"amount": -1.00}, {"amount": 13.34}]"#,
+    ),
+    ("does not fit the type", "/data/splits", "[12.34]"),
+    ("does not fit the type", "/data/toAmount", r#""much""#),
+    ("does not fit the type", "/data/tags", r#""weekly""#),
+    (
         "the user does not exist",
         "/data/userId",
         r#""00000000-0000-4000-8000-000000000007""#,

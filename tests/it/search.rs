@@ -90,7 +90,10 @@ async fn a_booking_is_found_by_each_of_its_texts_until_they_change() {
         found(&ada, "sho&from=2026-02-11", &other).await,
         [other.id()]
     );
-    assert_eq!(found(&ada, "sho&tag=household", &other).await, [id.as_str()]);
+    assert_eq!(
+        found(&ada, "sho&tag=household", &other).await,
+        [id.as_str()]
+    );
     assert_eq!(
         found(&ada, "sho&max_amount=9.99", &other).await,
         Vec::<String>::new()
