@@ -4,6 +4,8 @@
 
 /// Exact decimal numbers in event data.
 pub mod amount;
+/// A booking as events tell of it.
+mod booking;
 /// Every event type: its name, its data, who hears it.
 pub mod catalogue;
 /// The CloudEvents 1.0 envelope.
