@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove chaos simulate charts test-kubernetes docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove chaos fuzz contract simulate charts test-kubernetes docs-run real-input clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -76,6 +76,7 @@ lint: fmt-check deny clippy doc ## Check format, dependencies, lints and documen
 fmt: ## Format the code
 	@sh .ci/need cargo rustfmt
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml
 
 generated: ## Write docs/events/*.json and docs/metrics.md anew from the code
 	@sh .ci/need cargo cc
@@ -90,6 +91,7 @@ keep-release: build ## Keep this version's schema and data for later ones to be 
 fmt-check: ## Check the format
 	@sh .ci/need cargo rustfmt
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 deny: ## Check duplicates, licences and sources of dependencies (builds cargo-deny once, outside the clone)
 	@sh .ci/need cargo cc
@@ -158,6 +160,14 @@ chaos: build ## Break the real thing from a seed while people use it, and count 
 simulate: ## Play the chain from 300 seeds while everything fails (ARGS="--seed 7 --steps 500"; ARGS="--seeds 10000")
 	@sh .ci/need cargo cc python3
 	tools/simulate $(ARGS)
+
+fuzz: ## Fuzz what comes in from outside, a short run of all targets (ARGS="--seconds 300 money"; first build takes minutes)
+	@sh .ci/need cargo cc c++ python3
+	@python3 tools/fuzz.py $(ARGS)
+
+contract: build ## Hold a running server to its own OpenAPI document (ARGS="--examples 500 --seed 7"; needs Python 3.11)
+	@sh .ci/need python3
+	@python3 tools/contract.py --binary "$(binary)" $(ARGS)
 
 charts: build ## Check the chart, strimzi/ and dapr/ without a cluster (needs Go, PyYAML; builds its checkers once: minutes)
 	@sh .ci/need python3

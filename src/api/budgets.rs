@@ -133,7 +133,7 @@ pub struct NewBudget {
     /// The limit of a period, more than zero.
     amount: AmountInput,
     /// ISO 4217; what was spent in other currencies does not count.
-    #[schema(min_length = 3, max_length = 3)]
+    #[schema(pattern = "^[A-Z]{3}$")]
     currency: String,
     period: PeriodKind,
     /// Where periods begin, and the first day that counts. Left out: the calendar's weeks (from
@@ -206,7 +206,7 @@ pub struct BudgetPatch {
     amount: Option<AmountInput>,
     /// ISO 4217; give the amount with it.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, min_length = 3, max_length = 3)]
+    #[schema(nullable = false, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -262,6 +262,7 @@ pub struct PeriodPage {
 #[into_params(parameter_in = Query)]
 pub struct WaitQuery {
     /// The `X-Log-Position` of a write that the answer should show; it waits up to two seconds.
+    #[param(pattern = "^[0-9]+(-[0-9]+)?$")]
     wait_for: Option<String>,
 }
 
@@ -274,8 +275,10 @@ pub struct BudgetQuery {
     #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// The `X-Log-Position` of a write that the answer should show; it waits up to two seconds.
+    #[param(pattern = "^[0-9]+(-[0-9]+)?$")]
     wait_for: Option<String>,
 }
 

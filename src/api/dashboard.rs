@@ -108,9 +108,10 @@ pub struct DashboardQuery {
     #[param(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
     month: Option<String>,
     /// ISO 4217; yours if left out.
-    #[param(min_length = 3, max_length = 3, example = "USD")]
+    #[param(pattern = "^[A-Z]{3}$", example = "USD")]
     currency: Option<String>,
     /// The `X-Log-Position` of a write that the answer should show; it waits up to two seconds.
+    #[param(pattern = "^[0-9]+(-[0-9]+)?$")]
     wait_for: Option<String>,
 }
 

@@ -56,7 +56,7 @@ impl From<&User> for UserView {
 pub struct MeChange {
     /// ISO 4217.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, min_length = 3, max_length = 3)]
+    #[schema(nullable = false, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     /// IANA name. Periods that are over stay as they were.
     #[serde(default, deserialize_with = "present")]

@@ -41,7 +41,7 @@ pub struct Registration {
     #[schema(format = "password", min_length = 12, max_length = 128)]
     password: String,
     /// ISO 4217; USD if left out.
-    #[schema(min_length = 3, max_length = 3)]
+    #[schema(pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     /// IANA name; UTC if left out.
     time_zone: Option<String>,

@@ -158,13 +158,13 @@ pub struct NewTransaction {
     /// One of your categories.
     category_id: Option<Uuid>,
     /// What it was.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     description: Option<String>,
     /// Who was paid, or who paid.
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     payee: Option<String>,
     /// Anything else.
-    #[schema(max_length = 2000)]
+    #[schema(min_length = 1, max_length = 2000)]
     notes: Option<String>,
     /// Of a transfer: another of your wallets.
     to_wallet_id: Option<Uuid>,
@@ -263,15 +263,15 @@ pub struct TransactionPatch {
     category_id: Option<Option<Uuid>>,
     /// What it was.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     description: Option<Option<String>>,
     /// Who was paid, or who paid.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     payee: Option<Option<String>>,
     /// Anything else.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>, max_length = 2000)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
     notes: Option<Option<String>>,
     /// Of a transfer: another of your wallets.
     #[serde(default, deserialize_with = "nullable")]
@@ -323,6 +323,7 @@ pub struct TransactionQuery {
     #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// In this wallet, on either side of a transfer.
     wallet_id: Option<Uuid>,
@@ -348,10 +349,18 @@ pub struct TransactionQuery {
     #[param(value_type = Option<NaiveDate>, example = "2026-02-28")]
     to: Option<DayInput>,
     /// Of at least this amount, in the wallet's currency, or without a wallet in yours.
-    #[param(format = "decimal", example = "10.00")]
+    #[param(
+        format = "decimal",
+        pattern = r"^[0-9]+(\.[0-9]+)?$",
+        example = "10.00"
+    )]
     min_amount: Option<String>,
     /// Of at most this amount, in the wallet's currency, or without a wallet in yours.
-    #[param(format = "decimal", example = "99.99")]
+    #[param(
+        format = "decimal",
+        pattern = r"^[0-9]+(\.[0-9]+)?$",
+        example = "99.99"
+    )]
     max_amount: Option<String>,
 }
 

@@ -76,7 +76,7 @@ pub struct NewWallet {
     #[serde(rename = "type")]
     wallet_type: WalletType,
     /// ISO 4217; it never changes.
-    #[schema(min_length = 3, max_length = 3)]
+    #[schema(pattern = "^[A-Z]{3}$")]
     currency: String,
     /// What is in it before the first booking, of any sign; zero if left out.
     opening_balance: Option<AmountInput>,
@@ -141,6 +141,7 @@ pub struct PageQuery {
     #[param(minimum = 1, maximum = 200, example = 50)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::{
     ContentBuilder, Object, OpenApi, Ref, RefOr, Required, Response, Schema, schema, security,
 };
@@ -82,12 +83,28 @@ pub(super) fn complete(
     give_examples(operation);
     if traits.changes {
         let about = "The ETag that you read, or `*` to change any version";
-        add_header_parameter(operation, "If-Match", Required::True, about, "\"1\"");
+        let schema = text().pattern(Some(r#"^(\*|".*")$"#));
+        add_header_parameter(
+            operation,
+            "If-Match",
+            Required::True,
+            about,
+            "\"1\"",
+            schema,
+        );
     }
     if traits.creates {
         let about = "Makes a retry safe: the first answer comes again for 24 hours";
+        let schema = text().pattern(Some("^[!-~]([ -~]*[!-~])?$"));
         let key = "7d0f2b64-5a0e-4b52-9a3c-0d1f1c1c7a11";
-        add_header_parameter(operation, "Idempotency-Key", Required::False, about, key);
+        add_header_parameter(
+            operation,
+            "Idempotency-Key",
+            Required::False,
+            about,
+            key,
+            schema,
+        );
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
@@ -124,7 +141,9 @@ fn problems(path: &str, traits: &Traits, operation: &Operation) -> Vec<u16> {
     if !traits.is_open || path.ends_with("/login") || path.ends_with("/refresh") {
         statuses.push(401);
     }
-    if path.contains('{') {
+    // Amounts are read in the currency of the wallet that is asked for.
+    let by_amount = parameters(operation).any(|parameter| parameter.name == "min_amount");
+    if path.contains('{') || by_amount {
         statuses.push(404);
     }
     if traits.has_body {
@@ -143,24 +162,28 @@ fn problems(path: &str, traits: &Traits, operation: &Operation) -> Vec<u16> {
     statuses
 }
 
+fn text() -> ObjectBuilder {
+    Object::builder()
+        .schema_type(schema::Type::String)
+        .min_length(Some(1))
+        .max_length(Some(255))
+}
+
 fn add_header_parameter(
     operation: &mut Operation,
     name: &str,
     required: Required,
     description: &str,
     example: &str,
+    schema: ObjectBuilder,
 ) {
-    let text = Object::builder()
-        .schema_type(schema::Type::String)
-        .min_length(Some(1))
-        .max_length(Some(255));
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(required)
         .description(Some(description))
         .example(Some(json!(example)))
-        .schema(Some(text))
+        .schema(Some(schema))
         .build();
     operation
         .parameters
