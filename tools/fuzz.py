@@ -95,6 +95,9 @@ def build(names, into):
     os.utime(folder)
     forget_old_builds(folder)
     # Stable Rust has no sanitizers. The product itself has no unsafe code for them to look at.
+    locks = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", str(FOLDER / "Cargo.toml")]
+    if subprocess.run(locks, cwd=ROOT, check=False).returncode:
+        raise StackError("tests/fuzz/Cargo.lock does not fit the manifests: cargo update --workspace --manifest-path tests/fuzz/Cargo.toml")
     command = [tool, "fuzz", "build", "--fuzz-dir", str(FOLDER), "--sanitizer", "none", "--target-dir", str(folder)]
     with locked(folder.with_name(folder.name + ".lock"), "waiting for another build of the fuzz targets"):
         say(f"building {', '.join(names)}: the first time takes minutes")

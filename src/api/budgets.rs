@@ -9,11 +9,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::books::{self, X_LOG_POSITION};
-use super::input::{AmountInput, DayInput, nullable, present};
+use super::input::{AmountInput, DayInput, WholeInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
 use super::{Api, answer};
-use crate::domain::budget::{self, Thresholds};
+use crate::domain::budget::{self, ThresholdError, Thresholds};
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::{self, PeriodKind};
 use crate::domain::text::check_text;
@@ -142,7 +142,7 @@ pub struct NewBudget {
     starts_on: Option<DayInput>,
     /// Percentages at which to be told; `[80, 100]` if left out.
     #[schema(value_type = Option<Thresholds>)]
-    alert_at: Option<Vec<i64>>,
+    alert_at: Option<Vec<WholeInput>>,
 }
 
 impl NewBudget {
@@ -155,7 +155,7 @@ impl NewBudget {
         let limit =
             currency.and_then(|currency| checks.field("/amount", self.amount.0.amount(currency)));
         let alert_at = match self.alert_at {
-            Some(percentages) => checks.field("/alert_at", Thresholds::new(percentages)),
+            Some(percentages) => checks.field("/alert_at", thresholds(percentages)),
             None => Some(Thresholds::default()),
         };
         let (name, category_ids, limit, alert_at) =
@@ -174,6 +174,10 @@ impl NewBudget {
             updated_at: now,
         })
     }
+}
+
+fn thresholds(percentages: Vec<WholeInput>) -> Result<Thresholds, ThresholdError> {
+    Thresholds::new(percentages.iter().map(|number| number.0).collect())
 }
 
 /// The same category twice means the category.
@@ -218,7 +222,7 @@ pub struct BudgetPatch {
     /// Percentages at which to be told.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Thresholds>)]
-    alert_at: Option<Vec<i64>>,
+    alert_at: Option<Vec<WholeInput>>,
 }
 
 impl BudgetPatch {
@@ -231,7 +235,7 @@ impl BudgetPatch {
             currency: checks.optional("/currency", self.currency, |code| Currency::parse(&code)),
             period: self.period,
             starts_on: self.starts_on.map(|day| day.map(|day| day.0)),
-            alert_at: checks.optional("/alert_at", self.alert_at, Thresholds::new),
+            alert_at: checks.optional("/alert_at", self.alert_at, thresholds),
         };
         checks.finish()?;
         Ok(change)

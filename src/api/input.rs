@@ -74,6 +74,24 @@ impl<'de> Deserialize<'de> for DayInput {
     }
 }
 
+/// A whole number as JSON Schema has it: `80.0` is one too, and some clients write it so.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeInput(pub i64);
+
+impl<'de> Deserialize<'de> for WholeInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let number = value.as_number().map_or("", |number| number.as_str());
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        whole
+            .parse()
+            .ok()
+            .filter(|_| fraction.bytes().all(|digit| digit == b'0'))
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("not a whole number of 64 bits"))
+    }
+}
+
 /// For a field of a change that may be null: tells `null` (remove) from absent (stays).
 ///
 /// # Errors

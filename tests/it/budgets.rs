@@ -254,3 +254,17 @@ async fn the_history_goes_down_to_the_first_day_that_counted() {
         .await
         .problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+    let world = world().await;
+    let ada = world.register("ada").await;
+    let made = budget(&ada, &json!({"alert_at": [80.0, 100]})).await;
+    assert_eq!(made.body["alert_at"], json!([80, 100]));
+    let body = json!({
+        "category_ids": [], "amount": "100", "currency": "USD", "period": "monthly", "alert_at": [80, 99.5]
+    });
+    let refused = ada.post("/v1/budgets", &body).await;
+    let problem = refused.problem(422, "validation");
+    assert_eq!(problem.body["errors"][0]["pointer"], "/alert_at/1");
+}

@@ -270,3 +270,25 @@ async fn the_page_needs_nobody_else() {
     }
     assert!(count >= 4, "{page}");
 }
+
+#[test]
+fn what_is_refused_for_its_form_is_refused_by_its_schema() {
+    let document = Document::new();
+    for (name, wrong) in [
+        ("If-Match", json!("999")),
+        ("Idempotency-Key", json!(" ")),
+        ("cursor", json!("")),
+        ("wait_for", json!("here")),
+        ("min_amount", json!("1e2")),
+        ("max_amount", json!("-1")),
+    ] {
+        let operations = document.operations();
+        let parameters = operations.iter().flat_map(Operation::parameters);
+        let mut named = parameters.filter(|it| it["name"] == name).peekable();
+        assert!(named.peek().is_some(), "{name} is nowhere");
+        for parameter in named {
+            let schema = jsonschema::validator_for(&parameter["schema"]).expect("a JSON Schema");
+            assert!(!schema.is_valid(&wrong), "{name}: {parameter}");
+        }
+    }
+}

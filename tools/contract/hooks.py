@@ -13,17 +13,18 @@ URL = os.environ["CONTRACT_URL"]
 LAST_CALLS = {"delete_me", "logout"}
 # What a problem may say of a request that fits its schema: rules that JSON Schema has no words for.
 RULES = (
-    # Texts are trimmed, names are one line.
+    # Texts are trimmed; names are one line.
     "not counting spaces at either end", "control character",
-    # Currencies, time zones, addresses: lists and forms that change.
+    # Currencies, time zones, addresses: lists that change, and a form that is more than a pattern.
     "unknown currency", "unknown time zone", "must be a plain e-mail address",
-    # An amount depends on its currency, and on what it is for.
+    # What an amount may be depends on its currency, on what it is for, and on what is there.
     "too many decimals", "amount out of range", "amount must be greater than zero", "malformed amount",
-    # What refers to something: cursors, positions, keys, things of one's own.
-    "not a cursor of this list", "not a position", "the key was used for another request", "there is no such",
-    # Fields that must agree.
-    "of the same kind", "top-level", "is of another kind", "a category of its own", "ascending", "the same currency",
+    "would leave the range of amounts", "give the amount in ",
+    # Nobody's money is older.
     "a day is written YYYY-MM-DD, from 1900-01-01",
+    # What refers to something: cursors, positions, keys, things of one's own; how many of them there may be.
+    "not a cursor of this list", "not a position", "the key was used for another request", "there is no such",
+    "the parent must be ", "cannot have a parent", "no more fit",
 )
 
 

@@ -45,6 +45,13 @@ fn wrong_calls(operation: &Operation, good: &Call) -> Vec<(u16, Call)> {
                 .push(("no_such_field".to_owned(), "1".to_owned()));
         });
     }
+    if has_header("min_amount") {
+        add(404, &|call| {
+            call.query = [("min_amount", "1"), ("wallet_id", NOBODYS)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec();
+        });
+    }
     if has_header("If-Match") {
         add(428, &|call| call.headers.clear());
         add(412, &|call| {
