@@ -22,7 +22,7 @@ use crate::store::event_log::LogPosition;
 use crate::store::transactions::{
     self, Act, Amendment, Draft, Filter, Split, SplitDraft, Transaction,
 };
-use crate::store::{self, at_once};
+use crate::store::{self, PageRequest, at_once};
 
 /// The list that cursors name.
 const LIST: &str = "transactions";
@@ -474,7 +474,13 @@ pub(super) async fn list(
     session: Session,
     query: Query<TransactionQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
+    // A day that no booking can have may be none that the database knows.
+    let page: PageRequest<(DayInput, Uuid)> =
+        cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
+    let page = PageRequest {
+        limit: page.limit,
+        after: page.after.map(|(day, id)| (day.0, id)),
+    };
     let mut query = query.0;
     let (question, wait_for) = (query.q.take(), query.wait_for.take());
     let filter = query.filter(&api, &session).await?;

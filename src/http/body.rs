@@ -9,7 +9,6 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
 
 use super::Problem;
 use crate::config::Http;
@@ -84,11 +83,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// The parser stops at the first wrong field, and does not always tell it from broken JSON.
+/// The parser stops at the first wrong field: what comes after it may not even be JSON.
 fn wrong_field(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    if error.inner().classify() != Category::Data
-        && let Err(broken) = require_json(bytes)
-    {
+    if let Err(broken) = require_json(bytes) {
         return broken;
     }
     let detail = without_place(error.inner());

@@ -75,6 +75,11 @@ pub(crate) fn raw(good: &Value) -> Vec<Bad> {
         Bad::text("truncated", &text.as_bytes()[..text.len() - 1], &[400]),
         Bad::text("a half", &text.as_bytes()[..text.len() / 2], &[400]),
         Bad::text("two of them", format!("{text}{text}"), &[400]),
+        Bad::text(
+            "no JSON after a wrong field",
+            r#"{"no_such_field": 1, :"#,
+            &[400],
+        ),
         Bad::text("no JSON", "name=Checking&type=bank", &[400]),
         Bad::text("NaN", format!(r#"{{{}: NaN}}"#, json!(first)), &[400]),
         Bad::text(

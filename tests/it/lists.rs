@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-
 use wealth_companion::store::event_log::LogPosition;
 
 use crate::support::{Person, World};
@@ -265,4 +266,22 @@ async fn a_write_says_where_it_is_and_a_reader_may_wait_for_it() {
         .await
         .expect(200);
     assert!(place(early.header("x-log-position")) < place("999999999-0"));
+}
+
+#[tokio::test]
+async fn a_cursor_that_somebody_made_up_is_refused_or_leads_somewhere() {
+    let world = World::start().await;
+    let ada = world.register("ada").await;
+    let wallet = ada.wallet("Checking", "USD", "0.00").await;
+    let id = &wallet;
+    for (key, status) in [
+        (json!(["9999-12-31", id]), 200),
+        (json!(["1900-01-01", id]), 200),
+        (json!(["-262143-01-01", id]), 422),
+        (json!(["+262142-12-31", id]), 422),
+    ] {
+        let cursor = BASE64_URL_SAFE_NO_PAD.encode(json!(["transactions", key]).to_string());
+        let answer = ada.get(&format!("/v1/transactions?cursor={cursor}")).await;
+        assert_eq!(answer.status, status, "{key}: {answer:?}");
+    }
 }
