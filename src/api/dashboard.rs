@@ -30,7 +30,7 @@ const BUDGETS: u32 = 200;
 /// A month at a glance.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DashboardView {
-    #[schema(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
+    #[schema(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", example = "2026-02")]
     month: String,
     /// ISO 4217, of every amount here except those of budgets and bookings, which carry their own.
     #[schema(value_type = Currency)]
@@ -88,7 +88,7 @@ pub struct WalletSum {
 /// A month of the trend.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrendMonth {
-    #[schema(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
+    #[schema(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", example = "2026-02")]
     month: String,
     #[schema(format = "decimal", example = "4200.00")]
     income: String,
@@ -105,7 +105,7 @@ pub struct TrendMonth {
 #[into_params(parameter_in = Query)]
 pub struct DashboardQuery {
     /// `YYYY-MM`; this month in your time zone if left out.
-    #[param(pattern = r"^\d{4}-\d{2}$", example = "2026-02")]
+    #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", example = "2026-02")]
     month: Option<String>,
     /// ISO 4217; yours if left out.
     #[param(pattern = "^[A-Z]{3}$", example = "USD")]

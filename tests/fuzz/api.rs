@@ -1,12 +1,16 @@
 //! The API in this process, and somebody who asks it.
 
-use actix_web::body::to_bytes;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::body::{MessageBody, to_bytes};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH};
 use actix_web::middleware::from_fn;
 use actix_web::test::{self, TestRequest};
 use actix_web::{App, web};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wealth_companion::api::{self, Api};
 use wealth_companion::http::request::{self, Leaving};
@@ -63,10 +67,12 @@ impl Answer {
     }
 }
 
+type Server = Box<dyn Fn(TestRequest) -> Pin<Box<dyn Future<Output = Answer>>>>;
+
 /// Somebody who is signed in, with nothing but what everybody has and a wallet.
 pub struct Person {
     ground: Ground,
-    api: web::Data<Api>,
+    server: Server,
     token: String,
     pub refresh_token: String,
     pub email: String,
@@ -89,9 +95,10 @@ impl Person {
         );
         let api =
             Api::new(store, config, clock, ids, CancellationToken::new(), None).expect("the API");
+        let server = server(&ground, web::Data::new(api));
         let mut person = Self {
             ground,
-            api: web::Data::new(api),
+            server,
             token: String::new(),
             refresh_token: String::new(),
             email: String::new(),
@@ -158,37 +165,43 @@ impl Person {
                 .insert_header((CONTENT_TYPE, "application/json"))
                 .set_payload(body.to_vec());
         }
-        let app = App::new()
-            .app_data(self.api.clone())
-            .app_data(web::Data::new(self.ground.config.http.clone()))
-            .app_data(web::Data::new(self.ground.clock.clone()))
-            .app_data(web::Data::new(self.ground.ids.clone()))
-            .app_data(web::Data::new(Leaving(CancellationToken::new())))
-            .configure(api::routes)
-            .wrap(from_fn(request::surround));
-        self.ground.runtime.block_on(async {
-            let app = test::init_service(app).await;
-            let answer = test::call_service(&app, request.to_request()).await;
-            let header = |name: &str| {
-                let value = answer.headers().get(name)?;
-                Some(value.to_str().expect("ASCII").to_owned())
-            };
-            let (media_type, location) = (
-                header("content-type").unwrap_or_default(),
-                header("location"),
-            );
-            let status = answer.status().as_u16();
-            let body = to_bytes(answer.into_body())
-                .await
-                .unwrap_or_else(|_| panic!("the answer breaks off"));
-            let body = String::from_utf8(body.to_vec()).expect("UTF-8");
-            Answer {
-                status,
-                media_type,
-                location,
-                body,
-            }
-        })
+        self.ground.runtime.block_on((self.server)(request))
+    }
+}
+
+/// The routes with all that surrounds them, made once: that takes longer than most requests.
+fn server(ground: &Ground, api: web::Data<Api>) -> Server {
+    let app = App::new()
+        .app_data(api)
+        .app_data(web::Data::new(ground.config.http.clone()))
+        .app_data(web::Data::new(ground.clock.clone()))
+        .app_data(web::Data::new(ground.ids.clone()))
+        .app_data(web::Data::new(Leaving(CancellationToken::new())))
+        .configure(api::routes)
+        .wrap(from_fn(request::surround));
+    let app = Rc::new(ground.runtime.block_on(test::init_service(app)));
+    Box::new(move |request| {
+        let app = Rc::clone(&app);
+        Box::pin(async move { read(test::call_service(&*app, request.to_request()).await).await })
+    })
+}
+
+async fn read<B: MessageBody>(answer: ServiceResponse<B>) -> Answer {
+    let header = |name: &str| {
+        let value = answer.headers().get(name)?;
+        Some(value.to_str().expect("ASCII").to_owned())
+    };
+    let media_type = header("content-type").unwrap_or_default();
+    let location = header("location");
+    let status = answer.status().as_u16();
+    let body = to_bytes(answer.into_body())
+        .await
+        .unwrap_or_else(|_| panic!("the answer breaks off"));
+    Answer {
+        status,
+        media_type,
+        location,
+        body: String::from_utf8(body.to_vec()).expect("UTF-8"),
     }
 }
 

@@ -279,6 +279,7 @@ fn what_is_refused_for_its_form_is_refused_by_its_schema() {
         ("Idempotency-Key", json!(" ")),
         ("cursor", json!("")),
         ("wait_for", json!("here")),
+        ("month", json!("2026-13")),
         ("min_amount", json!("1e2")),
         ("max_amount", json!("-1")),
     ] {
