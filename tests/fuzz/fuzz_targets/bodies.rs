@@ -5,6 +5,7 @@
 #![no_main]
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
@@ -33,14 +34,21 @@ const CATEGORY: &str = "01920000-0000-7000-8000-00000000000b";
 const EMAIL: &str = "ada@example.com";
 const REFRESH_TOKEN: &str = "SKtFq0Qk7d1nH2w1v3cYx8Xb1p3rJ8Zb6q1m9s0t2uE";
 
-thread_local!(static PERSON: RefCell<Option<Person>> = const { RefCell::new(None) });
+// Never dropped: at the end of the thread others of its kind are gone already.
+thread_local!(static PERSON: RefCell<Option<ManuallyDrop<Person>>> = const { RefCell::new(None) });
 
 fuzz_target!(|data: &[u8]| {
     let Some((number, body)) = data.split_first() else {
         return;
     };
     let operation = OPERATIONS[usize::from(*number) % OPERATIONS.len()];
-    PERSON.with_borrow_mut(|person| send(person.get_or_insert_with(Person::new), operation, body));
+    PERSON.with_borrow_mut(|person| {
+        send(
+            person.get_or_insert_with(|| ManuallyDrop::new(Person::new())),
+            operation,
+            body,
+        )
+    });
 });
 
 fn send(person: &mut Person, (method, path): (&str, &str), body: &[u8]) {
