@@ -41,6 +41,10 @@ const WRITTEN: [(&str, &str); 9] = [
         "hex(user_id), currency, month, amount_minor, bookings",
     ),
     (
+        "transaction_words",
+        "hex(user_id), word, date, hex(transaction_id), times",
+    ),
+    (
         "daily_spending",
         "hex(user_id), currency, date, amount_minor",
     ),
