@@ -177,7 +177,7 @@ impl NewBudget {
 }
 
 fn thresholds(percentages: Vec<WholeInput>) -> Result<Thresholds, ThresholdError> {
-    Thresholds::new(percentages.iter().map(|number| number.0).collect())
+    Thresholds::new(percentages.into_iter().map(|number| number.0).collect())
 }
 
 /// The same category twice means the category.
