@@ -27,6 +27,9 @@ use crate::store::{self, PageRequest, at_once};
 /// The list that cursors name.
 const LIST: &str = "transactions";
 
+/// Characters of a search at the most.
+const QUESTION_CHARS_MAX: usize = 200;
+
 /// Characters of a tag at the most.
 const TAG_CHARS_MAX: usize = 50;
 use crate::store::wallets;
@@ -124,6 +127,11 @@ impl From<&Split> for SplitView {
     }
 }
 
+/// A word of your own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(min_length = 1, max_length = 50, example = "holiday")]
+pub struct TagInput(String);
+
 /// A part of a booking to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -177,7 +185,7 @@ pub struct NewTransaction {
     /// Words of your own, by which lists can be filtered.
     #[serde(default)]
     #[schema(max_items = 20)]
-    tags: Vec<String>,
+    tags: Vec<TagInput>,
 }
 
 impl NewTransaction {
@@ -228,11 +236,11 @@ fn split_drafts(checks: &mut Checks, splits: Vec<NewSplit>) -> Vec<SplitDraft> {
     splits.into_iter().enumerate().map(&mut checked).collect()
 }
 
-fn tags(checks: &mut Checks, tags: &[String]) -> Vec<String> {
-    let checked = |(place, tag): (usize, &String)| {
+fn tags(checks: &mut Checks, tags: &[TagInput]) -> Vec<String> {
+    let checked = |(place, tag): (usize, &TagInput)| {
         checks.field(
             &format!("/tags/{place}"),
-            check_text(tag, 1..=TAG_CHARS_MAX),
+            check_text(&tag.0, 1..=TAG_CHARS_MAX),
         )
     };
     tags.iter().enumerate().filter_map(checked).collect()
@@ -288,7 +296,7 @@ pub struct TransactionPatch {
     /// All tags; an empty list removes them.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, max_items = 20)]
-    tags: Option<Vec<String>>,
+    tags: Option<Vec<TagInput>>,
 }
 
 impl TransactionPatch {
@@ -330,13 +338,14 @@ pub struct TransactionQuery {
     /// In this category, whole or by a split.
     category_id: Option<Uuid>,
     /// With this tag.
-    #[param(example = "holiday")]
+    #[param(min_length = 1, max_length = 50, example = "holiday")]
     tag: Option<String>,
     /// Words that description, payee, notes or tags have; their beginnings are enough. What was just written is found
     /// a moment later, or with `wait_for`. A page may be shorter than asked for, and still have a next one.
     #[param(min_length = 1, max_length = 200, example = "corner groc")]
     q: Option<String>,
-    /// With `q`: wait until what is found has reached the `X-Log-Position` of a write; two seconds at most.
+    /// With `q`: the `X-Log-Position` of a write that what is found should show; it waits up to two seconds.
+    #[param(pattern = "^[0-9]+(-[0-9]+)?$")]
     wait_for: Option<String>,
     /// Income, expenses or transfers.
     #[serde(rename = "type")]
@@ -485,8 +494,12 @@ pub(super) async fn list(
     let (question, wait_for) = (query.q.take(), query.wait_for.take());
     let filter = query.filter(&api, &session).await?;
     let (reads, user_id) = (api.store.reads(), session.user_id());
-    let words = question.as_deref().map(search::wanted).transpose();
-    let words = words.map_err(|error| Problem::field("?q", error.to_string()))?;
+    let mut checks = Checks::new();
+    let question = checks.optional("?q", question, |text| {
+        check_text(&text, 1..=QUESTION_CHARS_MAX)
+    });
+    let words = checks.optional("?q", question.as_deref(), search::wanted);
+    checks.finish()?;
     let mut answer = HttpResponse::Ok();
     // Only what is searched may be behind.
     if words.is_some() || wait_for.is_some() {

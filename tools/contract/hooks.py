@@ -20,6 +20,10 @@ RULES = (
     # What an amount may be depends on its currency, on what it is for, and on what is there.
     "too many decimals", "amount out of range", "amount must be greater than zero", "malformed amount",
     "would leave the range of amounts", "give the amount in ",
+    # What goes together: the two sides of a transfer, splits that make their booking; what a search must hold.
+    "only a transfer has this", "a transfer ", "both wallets are in ", "give what arrives there", "a booking is split into ",
+    "the categories are those of the splits", "they make ", "is archived", "write a word to search for", "at most 8 words",
+    "of your words begin with",
     # Nobody's money is older.
     "a day is written YYYY-MM-DD, from 1900-01-01",
     # What refers to something: cursors, positions, keys, things of one's own; how many of them there may be.
