@@ -67,7 +67,7 @@ async fn a_restart_is_said_and_loses_nothing() {
         let set = [
             ("database.url", url.as_str()),
             ("auth.jwt_secret_key", stack::SIGNING_KEY),
-            ("database.busy_timeout_ms", "500"),
+            ("database.busy_timeout_ms", "2000"),
         ];
         let world = World::with(&set, Clock::system()).await;
         let ada = world.register("ada").await;
