@@ -44,20 +44,6 @@ pub struct WordKey {
 /// How often a word is in a booking: once, or not; another number only while an event is missing.
 pub type WordDeltas = BTreeMap<WordKey, i16>;
 
-/// The words of a booking.
-#[must_use]
-pub fn words_of(transaction: &Transaction) -> BTreeSet<String> {
-    let texts = [
-        &transaction.description,
-        &transaction.payee,
-        &transaction.notes,
-    ];
-    let texts = texts.into_iter().flatten().chain(&transaction.parts.tags);
-    let splits = transaction.parts.splits.iter();
-    let texts = texts.chain(splits.filter_map(|split| split.description.as_ref()));
-    search::words(texts.map(String::as_str))
-}
-
 /// Adds deltas to what is kept.
 ///
 /// # Errors
@@ -113,7 +99,7 @@ pub async fn find(
         let candidates = candidates(db, user_id, &alike, filter, after, count).await?;
         let ids: Vec<Uuid> = candidates.iter().map(|(_, id)| *id).collect();
         let mut there = transactions::among(db, user_id, filter, &ids).await?;
-        there.retain(|it| search::is_found(words, &words_of(it)));
+        there.retain(|it| search::is_found(words, &it.searched()));
         there.sort_unstable_by_key(|it| Reverse(key(it)));
         found.extend(there);
         after = candidates.last().copied();
@@ -268,7 +254,7 @@ impl Tally {
         loop {
             let listed = transactions::list(db, user_id, &Filter::default(), page).await?;
             for transaction in &listed.items {
-                for word in words_of(transaction) {
+                for word in transaction.searched() {
                     tally.add(&word, transaction.date, transaction.id, 1);
                 }
             }
@@ -289,7 +275,7 @@ pub(super) async fn replace(tx: &Tx, user_id: Uuid) -> Result<(), StoreError> {
         let listed = transactions::list(&**tx, user_id, &Filter::default(), page).await?;
         let mut deltas = WordDeltas::new();
         for transaction in &listed.items {
-            for word in words_of(transaction) {
+            for word in transaction.searched() {
                 let key = WordKey {
                     user_id,
                     word,

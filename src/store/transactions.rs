@@ -8,7 +8,7 @@ mod list;
 /// Transfers, splits and tags.
 mod parts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::Value as DbValue;
@@ -113,6 +113,11 @@ impl Transaction {
         whole.into_iter().chain(splits.filter_map(|(place, split)| {
             Some((format!("splits/{place}/category_id"), split.category_id?))
         }))
+    }
+
+    /// The words by which it is found: those of the events that tell of it, by which the projector keeps them.
+    pub(super) fn searched(&self) -> BTreeSet<String> {
+        self.booking(&Names::default()).searched()
     }
 
     fn booking(&self, names: &Names) -> Booking {
