@@ -29,7 +29,7 @@ sys.dont_write_bytecode = True
 from measure.databases import Sqlite  # noqa: E402
 from measure.server import Server  # noqa: E402
 from stack.builds import cache, key, once, run_shown  # noqa: E402
-from stack.machine import Interrupted, StackError, interrupt_on_signals  # noqa: E402
+from stack.machine import StackError, ended  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent / "contract"
 REQUIREMENTS = HERE / "requirements.txt"
@@ -90,12 +90,4 @@ def main():
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
-    try:
-        sys.exit(main())
-    except Interrupted as interrupted:
-        print("contract: interrupted", file=sys.stderr)
-        sys.exit(interrupted.exit_code)
-    except StackError as error:
-        print(f"contract: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ended("contract", main, failed=2))

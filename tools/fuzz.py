@@ -31,7 +31,7 @@ import time
 sys.dont_write_bytecode = True
 
 from stack.builds import cache  # noqa: E402
-from stack.machine import Interrupted, StackError, interrupt_on_signals, locked, remove, say  # noqa: E402
+from stack.machine import StackError, ended, locked, remove, say  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "fuzz"
@@ -211,12 +211,4 @@ def main():
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
-    try:
-        sys.exit(main())
-    except Interrupted as interrupted:
-        print("fuzz: interrupted", file=sys.stderr)
-        sys.exit(interrupted.exit_code)
-    except StackError as error:
-        print(f"fuzz: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ended("fuzz", main, failed=2))

@@ -44,8 +44,8 @@ def interrupt_on_signals():
         signal.signal(number, interrupt)
 
 
-def ended(name, command):
-    """Does what a command line asks for; gives what the program `name` ends with."""
+def ended(name, command, failed=1):
+    """Does what a command line asks for; gives what the program `name` ends with: `failed` where a part cannot be had."""
     interrupt_on_signals()
     try:
         code = command() or 0
@@ -53,7 +53,7 @@ def ended(name, command):
         return code
     except StackError as error:
         say(f"{name}: {error}")
-        return 1
+        return failed
     except Interrupted as interrupted:
         say(f"{name}: interrupted")
         return interrupted.exit_code
