@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::env;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,7 +43,7 @@ use crate::support::chain::{Chain, Household, day, expense, noon};
 use crate::support::recount::recount_of;
 use crate::support::stack;
 
-/// Seeds of a run of the tests; `SIMULATE_SEEDS` asks for more.
+/// Seeds of a run of the tests; `SIMULATE_SEEDS` asks for others: `1-300`, or one: `7`.
 const SEEDS: u64 = 60;
 const STEPS: usize = 80;
 const PEOPLE: [&str; 2] = ["ada", "bob"];
@@ -662,21 +663,22 @@ async fn text(db: &impl ConnectionTrait, query: &str) -> String {
     row.expect("a row").try_get_by_index(0).expect("a text")
 }
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name)
-        .ok()
-        .map(|text| text.parse().expect("a number"))
+fn number(text: &str) -> u64 {
+    text.parse().expect("a number")
+}
+
+fn asked_seeds() -> Option<RangeInclusive<u64>> {
+    let text = env::var("SIMULATE_SEEDS").ok()?;
+    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    Some(number(first)..=number(last))
 }
 
 #[test]
 fn whatever_fails_the_books_are_right() {
-    let steps =
-        number("SIMULATE_STEPS").map_or(STEPS, |steps| usize::try_from(steps).expect("a count"));
-    let seeds = match number("SIMULATE_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 1..number("SIMULATE_SEEDS").unwrap_or(SEEDS) + 1,
-    };
-    for seed in seeds {
+    let steps = env::var("SIMULATE_STEPS").map_or(STEPS, |steps| {
+        usize::try_from(number(&steps)).expect("a count")
+    });
+    for seed in asked_seeds().unwrap_or(1..=SEEDS) {
         let (problems, story) = simulate(seed, steps, Bug::None);
         assert!(
             problems.is_empty(),
