@@ -157,7 +157,7 @@ chaos: build ## Break the real thing from a seed while people use it, and count 
 	@python3 tools/chaos.py --self-test
 	python3 tools/chaos.py --binary "$(binary)" $(ARGS)
 
-simulate: ## Play the chain from 300 seeds while everything fails (ARGS="--seed 7 --steps 500"; ARGS="--seeds 10000")
+simulate: ## Play the chain from 300 seeds while everything fails (ARGS="--seed 7 --steps 500"; ARGS="books --seeds 10000 --profile night")
 	@sh .ci/need cargo cc python3
 	tools/simulate $(ARGS)
 

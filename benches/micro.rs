@@ -4,7 +4,6 @@
 //! one piece so many times and nothing else, for `tools/instructions.py`, which counts instructions;
 //! `--names` lists the pieces.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use wealth_companion::http::problem::{FieldError, Problem};
 use wealth_companion::projector::Projector;
 use wealth_companion::projector::fold::{Fold, Movement, watched};
 use wealth_companion::store::budgets::{self, Budget};
+use wealth_companion::store::read_models::Standings;
 use wealth_companion::store::transactions::{Parts, Transaction};
 use wealth_companion::store::users::{self, User};
 use wealth_companion::store::{PageRequest, Store};
@@ -224,8 +224,8 @@ fn fold(size: usize) -> Result<Once, Failure> {
             .map(|event| Movement::of(&event.data))
             .collect::<Result<_, _>>()?;
         let movements: Vec<&Movement> = movements.iter().collect();
-        black_box(watched(&books.budgets, &movements));
-        let mut fold = Fold::new(&books.budgets, HashMap::new(), HashSet::new());
+        let watched = watched(&books.budgets, &movements, |_| books.now.date_naive());
+        let mut fold = Fold::new(&books.budgets, Standings::untouched(&watched));
         for movement in movements {
             fold.apply(movement)?;
         }
@@ -300,6 +300,8 @@ impl Books {
                 starts_on: None,
                 alert_at: Thresholds::new(vec![80, 100])?,
                 category_ids: Vec::new(),
+                rollover_from: None,
+                former_limits: Vec::new(),
                 version: 1,
                 created_at: now,
                 updated_at: now,
@@ -329,7 +331,7 @@ impl Books {
             };
             let made = store.write(move |tx| async move {
                 users::create(&tx, &user, String::new()).await?;
-                budgets::create(&tx, &budget).await
+                budgets::create(&tx, &budget, budget.created_at.date_naive()).await
             });
             made.await?;
         }

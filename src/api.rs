@@ -16,6 +16,8 @@ pub mod budgets;
 pub mod categories;
 /// The dashboard of a month.
 pub mod dashboard;
+/// What people save for, and how it comes along.
+pub mod goals;
 /// How amounts and changes come in.
 pub mod input;
 /// How much of what one user or address may ask.
@@ -141,6 +143,15 @@ macro_rules! add_every_route {
             .service(budgets::amend)
             .service(budgets::delete)
             .service(budgets::periods)
+            .service(goals::create)
+            .service(goals::list)
+            .service(goals::get)
+            .service(goals::amend)
+            .service(goals::delete)
+            .service(goals::contributions::create)
+            .service(goals::contributions::list)
+            .service(goals::contributions::get)
+            .service(goals::contributions::delete)
             .service(streams::follow)
             .service(alerts::list)
             .service(alerts::mark_all_read)

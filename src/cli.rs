@@ -360,10 +360,11 @@ fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
     }
     writeln!(
         text,
-        "{} users, {} wallets, {} monthly totals, {} days, {} budget periods recounted: \
+        "{} users, {} wallets, {} goals, {} monthly totals, {} days, {} budget periods recounted: \
          {} differences, {} repaired, {} users with events in flight",
         report.users,
         report.wallets,
+        report.goals,
         report.monthly_cells,
         report.daily_cells,
         report.budget_periods,

@@ -8,6 +8,8 @@
 pub mod budget;
 /// Categories and the usual set everyone starts with.
 pub mod category;
+/// How goals come along.
+pub mod goal;
 /// Currencies and exact amounts.
 pub mod money;
 /// Recurring periods, calendar months and local days in time zones.

@@ -22,7 +22,7 @@ use crate::crash;
 use crate::domain::period;
 use crate::events::{Event, EventType, Source, catalogue};
 use crate::store::users::{self, Concerned};
-use crate::store::{Store, StoreError, Tx, budgets, event_log, inbox, read_models, search};
+use crate::store::{Store, StoreError, Tx, budgets, event_log, goals, inbox, read_models, search};
 use fold::{Crossing, Fold, Movement};
 
 /// The handler of the role.
@@ -119,18 +119,20 @@ impl Unit {
         let owners: BTreeSet<Uuid> = movements.iter().map(|movement| movement.user_id).collect();
         let owners: Vec<Uuid> = owners.into_iter().collect();
         let budgets = budgets::of_many_users(&**tx, &owners).await?;
-        let watched = fold::watched(&budgets, &movements);
+        let watched = fold::watched(&budgets, &movements, |user_id| self.today(users, user_id));
         let standings = read_models::standings(tx, &watched).await?;
-        let mut fold = Fold::new(&budgets, standings.spent, standings.crossed);
+        let mut fold = Fold::new(&budgets, standings);
         for movement in movements {
             fold.apply(movement)?;
         }
         read_models::add(tx, fold.deltas()).await?;
         search::add(tx, fold.words()).await?;
-        read_models::keep_periods(tx, &fold.period_sums(), self.now).await?;
+        budgets::keep_periods(tx, &fold.period_sums(), self.now).await?;
+        read_models::rearm(tx, fold.rearmed(), self.now).await?;
         let caused: Vec<&Heard> = accepted.iter().map(|(index, _)| &batch[*index]).collect();
-        self.say_crossings(tx, users, &caused, fold.crossings())
+        self.say_crossings(tx, users, &caused, &fold.crossings())
             .await?;
+        self.say_goals(tx, &owners, &caused).await?;
         read_models::reach(tx, &positions(batch, accepted)).await
     }
 
@@ -140,7 +142,7 @@ impl Unit {
         tx: &Tx,
         users: &BTreeMap<Uuid, Concerned>,
         caused: &[&Heard],
-        crossings: &[Crossing<'_>],
+        crossings: &[&Crossing<'_>],
     ) -> Result<(), StoreError> {
         let mut events = Vec::with_capacity(crossings.len());
         let mut rows = Vec::with_capacity(crossings.len());
@@ -152,6 +154,35 @@ impl Unit {
         let recorded = read_models::record_crossings(tx, &rows, self.now).await?;
         let mut new = rows.iter().map(|(key, _, _)| recorded.contains(key));
         events.retain(|_| new.next().unwrap_or(false));
+        event_log::append(tx, &events).await?;
+        Ok(())
+    }
+
+    /// Says which goals the wallets' balances have reached.
+    async fn say_goals(
+        &self,
+        tx: &Tx,
+        owners: &[Uuid],
+        caused: &[&Heard],
+    ) -> Result<(), StoreError> {
+        let mut events = Vec::new();
+        for goal in goals::reached_by_wallets(&**tx, owners).await? {
+            let of_owner = |heard: &&&Heard| heard.event.data.user_id() == goal.user_id;
+            let Some(last) = caused.iter().rev().find(of_owner) else {
+                continue;
+            };
+            goals::mark_achieved(tx, goal.user_id, goal.id, self.now).await?;
+            let (id, cause) = (self.ids.v4(), last.as_cause());
+            let data = goal.achieved(self.now);
+            events.push(Event::new(
+                id,
+                Source::Projector,
+                goal.id,
+                self.now,
+                cause,
+                data,
+            ));
+        }
         event_log::append(tx, &events).await?;
         Ok(())
     }

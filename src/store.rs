@@ -27,6 +27,8 @@ pub mod entities;
 pub mod erasure;
 /// The event log and the cursors of its readers.
 pub mod event_log;
+/// What people save for.
+pub mod goals;
 /// First answers to requests with an Idempotency-Key.
 pub mod idempotency;
 /// Which events a consumer has handled.

@@ -16,6 +16,8 @@ mod m20261124_000005_alerts;
 mod m20261126_000006_alert_origins;
 mod m20261128_000007_log_moves;
 mod m20261128_000008_parts;
+mod m20261128_000011_rollover;
+mod m20261128_000012_goals;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -40,6 +42,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000006_alert_origins::Migration),
             Box::new(m20261128_000007_log_moves::Migration),
             Box::new(m20261128_000008_parts::Migration),
+            Box::new(m20261128_000011_rollover::Migration),
+            Box::new(m20261128_000012_goals::Migration),
         ]
     }
 }

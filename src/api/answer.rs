@@ -8,9 +8,22 @@ use uuid::Uuid;
 
 use super::Api;
 use super::books::X_LOG_POSITION;
+use super::session::Session;
+use crate::http::request::RequestContext;
 use crate::http::{Problem, etag};
 use crate::store::event_log::{self, LogPosition};
+use crate::store::transactions::Act;
 use crate::store::{StoreError, Tx};
+
+/// What the caller does now, with the event that says so.
+pub(super) fn act(api: &Api, session: &Session, context: &RequestContext) -> Act {
+    Act {
+        user_id: session.user_id(),
+        now: api.clock.now(),
+        event_id: api.ids.v4(),
+        cause: context.cause(),
+    }
+}
 
 /// Commits a change; one that says nothing shows at the end of the log.
 ///

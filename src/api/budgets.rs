@@ -54,6 +54,8 @@ pub struct BudgetView {
     #[schema(required = true)]
     starts_on: Option<NaiveDate>,
     alert_at: Thresholds,
+    /// Whether what is left of a period is carried over into the next.
+    rollover: bool,
     current: StandingView,
     version: i64,
     created_at: DateTime<Utc>,
@@ -67,24 +69,28 @@ pub struct StandingView {
     period_start: NaiveDate,
     /// The last day.
     period_end: NaiveDate,
+    /// The limit that holds in it.
+    #[schema(format = "decimal", example = "450.00")]
+    amount: String,
+    /// What is carried over into it: what the periods before left of their limits, below zero if more
+    /// was spent. Zero without rollover.
+    #[schema(format = "decimal", example = "0.00")]
+    carried: String,
     /// What was spent.
     #[schema(format = "decimal", example = "360.00")]
     spent: String,
-    /// What is left of the limit; below zero when it is exceeded.
+    /// What is left of the limit and what is carried over; below zero when that is exceeded.
     #[schema(format = "decimal", example = "90.00")]
     remaining: String,
-    /// Of the limit, rounded down.
+    /// What was spent of the limit and what is carried over, rounded down; at most 1,000,000,000.
     #[schema(example = 80)]
     percent: i64,
 }
 
 impl BudgetView {
     /// A budget and where it stands.
-    ///
-    /// # Errors
-    /// A sum is out of range: a defect.
-    pub(super) fn of(budget: &Budget, standing: &Standing) -> Result<Self, StoreError> {
-        Ok(Self {
+    pub(super) fn of(budget: &Budget, standing: &Standing) -> Self {
+        Self {
             id: budget.id,
             name: budget.name.clone(),
             category_ids: budget.category_ids.clone(),
@@ -93,26 +99,28 @@ impl BudgetView {
             period: budget.period,
             starts_on: budget.starts_on,
             alert_at: budget.alert_at.clone(),
-            current: StandingView::of(budget.limit, standing)?,
+            rollover: budget.rollover_from.is_some(),
+            current: StandingView::of(standing),
             version: budget.version,
             created_at: budget.created_at,
             updated_at: budget.updated_at,
-        })
+        }
     }
 }
 
 impl StandingView {
-    fn of(limit: Money, standing: &Standing) -> Result<Self, StoreError> {
-        let remaining = limit
-            .checked_sub(standing.spent)
-            .map_err(StoreError::defect)?;
-        Ok(Self {
+    fn of(standing: &Standing) -> Self {
+        let (available, spent) = (standing.available_minor(), standing.spent.minor());
+        let remaining = Money::new(available.saturating_sub(spent), standing.limit.currency());
+        Self {
             period_start: standing.period.start,
             period_end: standing.period.end,
+            amount: standing.limit.to_string(),
+            carried: standing.carried.to_string(),
             spent: standing.spent.to_string(),
             remaining: remaining.to_string(),
-            percent: budget::percent(standing.spent.minor(), limit.minor()),
-        })
+            percent: budget::percent(spent, available),
+        }
     }
 }
 
@@ -143,10 +151,19 @@ pub struct NewBudget {
     /// Percentages at which to be told; `[80, 100]` if left out.
     #[schema(value_type = Option<Thresholds>)]
     alert_at: Option<Vec<WholeInput>>,
+    /// Whether what is left of a period is carried over into the next, and what is spent beyond taken
+    /// off it: from `starts_on` on, which may lie ten years back then, or from the current period on.
+    #[serde(default)]
+    rollover: bool,
 }
 
 impl NewBudget {
-    fn check(self, id: Uuid, user_id: Uuid, now: DateTime<Utc>) -> Result<Budget, Problem> {
+    fn check(
+        self,
+        id: Uuid,
+        user_id: Uuid,
+        (today, now): (NaiveDate, DateTime<Utc>),
+    ) -> Result<Budget, Problem> {
         let mut checks = Checks::new();
         let name = self.name.unwrap_or_else(|| SEVERAL.to_owned());
         let name = checks.field("/name", check_text(&name, 1..=100));
@@ -160,7 +177,7 @@ impl NewBudget {
         };
         let (name, category_ids, limit, alert_at) =
             checks.all((name, categories, limit, alert_at))?;
-        Ok(Budget {
+        let mut budget = Budget {
             id,
             user_id,
             name,
@@ -169,10 +186,14 @@ impl NewBudget {
             starts_on: self.starts_on.map(|day| day.0),
             alert_at,
             category_ids,
+            rollover_from: None,
+            former_limits: Vec::new(),
             version: 1,
             created_at: now,
             updated_at: now,
-        })
+        };
+        budget.set_rollover(self.rollover, today);
+        Ok(budget)
     }
 }
 
@@ -223,6 +244,10 @@ pub struct BudgetPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Thresholds>)]
     alert_at: Option<Vec<WholeInput>>,
+    /// Whether what is left of a period is carried over into the next.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    rollover: Option<bool>,
 }
 
 impl BudgetPatch {
@@ -236,6 +261,7 @@ impl BudgetPatch {
             period: self.period,
             starts_on: self.starts_on.map(|day| day.map(|day| day.0)),
             alert_at: checks.optional("/alert_at", self.alert_at, thresholds),
+            rollover: self.rollover,
         };
         checks.finish()?;
         Ok(change)
@@ -304,7 +330,7 @@ pub(super) async fn create(
     let user_id = session.user_id();
     let today = period::today(now, session.user.time_zone);
     let is_named = body.value.name.is_some();
-    let mut budget = body.value.check(api.ids.v7(now), user_id, now)?;
+    let mut budget = body.value.check(api.ids.v7(now), user_id, (today, now))?;
     once::create(&api, user_id, key, &body.bytes, move |tx| async move {
         users::hold(&tx, user_id).await?;
         if budgets::count(&*tx, user_id).await? >= BUDGETS_MAX {
@@ -316,12 +342,12 @@ pub(super) async fn create(
         if !is_named {
             budget.name = usual_name(&tx, &budget).await?;
         }
-        budgets::create(&tx, &budget).await?;
+        budgets::create(&tx, &budget, today).await?;
         let standings = budgets::standings(&*tx, std::slice::from_ref(&budget), today).await?;
         Ok(Created {
             location: format!("/v1/budgets/{}", budget.id),
             version: budget.version,
-            view: BudgetView::of(&budget, &standings[0])?,
+            view: BudgetView::of(&budget, &standings[0]),
             position: None,
         })
     })
@@ -377,11 +403,10 @@ pub(super) async fn views(
     today: NaiveDate,
 ) -> Result<Vec<BudgetView>, StoreError> {
     let standings = budgets::standings(api.store.reads(), budgets, today).await?;
-    budgets
-        .iter()
-        .zip(&standings)
+    let views = budgets.iter().zip(&standings);
+    Ok(views
         .map(|(budget, at)| BudgetView::of(budget, at))
-        .collect()
+        .collect())
 }
 
 async fn view(api: &Api, budget: Budget, today: NaiveDate) -> Result<BudgetView, Problem> {
@@ -418,7 +443,8 @@ pub(super) async fn get(
     ))
 }
 
-/// Change a budget. What was said of a threshold in a period is not said again.
+/// Change a budget. A new amount holds from the current period on. What was said of a threshold in a
+/// period is said again only if it is crossed anew, after a higher limit or a booking that went away.
 #[utoipa::path(
     tag = "budgets",
     operation_id = "change_budget",
@@ -436,13 +462,14 @@ pub(super) async fn amend(
 ) -> Result<HttpResponse, Problem> {
     let change = body.value.check()?;
     let (user_id, id, now) = (session.user_id(), *id, api.clock.now());
+    let today = period::today(now, session.user.time_zone);
     let (budget, position) = answer::write(&api, user_id, move |tx| async move {
-        let budget = budgets::change(&tx, user_id, id, expected.0, change, now).await?;
+        let at = (today, now);
+        let budget = budgets::change(&tx, user_id, id, expected.0, change, at).await?;
         Ok((budget, None))
     })
     .await?;
     let version = budget.version;
-    let today = period::today(now, session.user.time_zone);
     Ok(answer::changed(
         version,
         position,
@@ -493,14 +520,10 @@ pub(super) async fn periods(
     let budget = budgets::get(api.store.reads(), user_id, *id).await?;
     let today = period::today(api.clock.now(), session.user.time_zone);
     let page = budgets::history(api.store.reads(), &budget, today, page).await?;
-    let items = page
-        .items
-        .iter()
-        .map(|standing| StandingView::of(budget.limit, standing));
     Ok(HttpResponse::Ok()
         .insert_header((X_LOG_POSITION, position.to_string()))
         .json(PeriodPage {
-            items: items.collect::<Result<_, _>>()?,
+            items: page.items.iter().map(StandingView::of).collect(),
             next_cursor: cursor::next(PERIODS, page.next.as_ref())?,
         }))
 }
@@ -517,9 +540,11 @@ mod tests {
         let period = Period::containing(PeriodKind::Monthly, None, day);
         let standing = Standing {
             period,
+            limit: Money::new(10_000, usd),
+            carried: Money::new(2_000, usd),
             spent: Money::new(15_000, usd),
         };
-        let view = StandingView::of(Money::new(10_000, usd), &standing).unwrap();
-        assert_eq!((view.remaining.as_str(), view.percent), ("-50.00", 150));
+        let view = StandingView::of(&standing);
+        assert_eq!((view.remaining.as_str(), view.percent), ("-30.00", 125));
     }
 }

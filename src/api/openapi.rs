@@ -36,6 +36,7 @@ use crate::http::problem::ProblemBody;
         (name = "categories", description = "What money was earned by or spent on. A usual set exists from registration on."),
         (name = "transactions", description = "Bookings: income and expenses, each on a day and in a wallet."),
         (name = "budgets", description = "Limits on spending, where they stand, and at which percentages to be told."),
+        (name = "goals", description = "What you save for: by contributions, or by the balance of a wallet."),
         (name = "alerts", description = "What is worth knowing at once: as a list, and live as server-sent events."),
         (name = "dashboard", description = "A month at a glance.")
     ),

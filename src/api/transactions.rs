@@ -19,9 +19,7 @@ use crate::http::cursor;
 use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query, RequestContext};
 use crate::store::event_log::LogPosition;
-use crate::store::transactions::{
-    self, Act, Amendment, Draft, Filter, Split, SplitDraft, Transaction,
-};
+use crate::store::transactions::{self, Amendment, Draft, Filter, Split, SplitDraft, Transaction};
 use crate::store::{self, PageRequest, at_once};
 
 /// The list that cursors name.
@@ -420,15 +418,6 @@ pub struct TransactionPage {
     next_cursor: Option<String>,
 }
 
-fn act(api: &Api, session: &Session, context: &RequestContext) -> Act {
-    Act {
-        user_id: session.user_id(),
-        now: api.clock.now(),
-        event_id: api.ids.v4(),
-        cause: context.cause(),
-    }
-}
-
 /// Book income, an expense or a transfer.
 #[utoipa::path(
     tag = "transactions",
@@ -444,7 +433,7 @@ pub(super) async fn create(
     key: IdempotencyKey,
     body: Body<NewTransaction>,
 ) -> Result<HttpResponse, Problem> {
-    let act = act(&api, &session, &context);
+    let act = answer::act(&api, &session, &context);
     let draft = body
         .value
         .check(period::today(act.now, session.user.time_zone))?;
@@ -554,7 +543,7 @@ pub(super) async fn amend(
     body: Body<TransactionPatch>,
 ) -> Result<HttpResponse, Problem> {
     let amendment = body.value.check()?;
-    let (act, id) = (act(&api, &session, &context), *id);
+    let (act, id) = (answer::act(&api, &session, &context), *id);
     let (transaction, position) = answer::write(&api, act.user_id, move |tx| async move {
         transactions::amend(&tx, act, id, expected.0, amendment).await
     })
@@ -581,7 +570,7 @@ pub(super) async fn delete(
     id: web::Path<Uuid>,
     expected: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let (act, id) = (act(&api, &session, &context), *id);
+    let (act, id) = (answer::act(&api, &session, &context), *id);
     let ((), position) = answer::write(&api, act.user_id, move |tx| async move {
         Ok(((), transactions::delete(&tx, act, id, expected.0).await?))
     })

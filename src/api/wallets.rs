@@ -15,11 +15,14 @@ use crate::domain::text::check_text;
 use crate::domain::wallet::WalletType;
 use crate::http::cursor;
 use crate::http::etag::{self, IfMatch};
+use crate::http::request::RequestContext;
 use crate::http::{Body, Checks, Problem, Query};
+use crate::store::goals;
+use crate::store::transactions::Act;
+use crate::store::wallets::{self, Wallet, WalletChange};
 
 /// The list that cursors name.
 const LIST: &str = "wallets";
-use crate::store::wallets::{self, Wallet, WalletChange};
 
 /// A wallet.
 #[derive(Debug, Serialize, ToSchema)]
@@ -235,15 +238,22 @@ pub(super) async fn get(
 pub(super) async fn amend(
     api: web::Data<Api>,
     session: Session,
+    context: RequestContext,
     id: web::Path<Uuid>,
     expected: IfMatch,
     body: Body<WalletPatch>,
 ) -> Result<HttpResponse, Problem> {
     let change = body.value.check()?;
     let (user_id, id, now) = (session.user_id(), *id, api.clock.now());
+    let (ids, act) = (api.ids.clone(), answer::act(&api, &session, &context));
     let (wallet, position) = answer::write(&api, user_id, move |tx| async move {
         let wallet = wallets::change(&tx, user_id, id, expected.0, change, now).await?;
-        Ok((wallet, None))
+        let act = || Act {
+            event_id: ids.v4(),
+            ..act
+        };
+        let position = goals::settle_of_wallet(&tx, user_id, id, act).await?;
+        Ok((wallet, position))
     })
     .await?;
     Ok(answer::changed(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chrono::NaiveDate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -13,6 +14,19 @@ pub const THRESHOLD_MIN: u16 = 1;
 pub const THRESHOLD_MAX: u16 = 1_000;
 /// How many thresholds one budget may have.
 pub const THRESHOLDS_MAX: usize = 10;
+
+/// Bound of [`percent`], either way: what is beyond says no more, and programs that read numbers as
+/// floating point keep it exactly.
+pub const PERCENT_BOUND: i64 = 1_000_000_000;
+
+/// A limit that a budget had once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerLimit {
+    /// It held in the periods that began before this day.
+    pub before: NaiveDate,
+    /// Minor units.
+    pub minor: i64,
+}
 
 /// Why a list of thresholds was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -153,15 +167,24 @@ pub fn reached(spent_minor: i64, limit_minor: i64, threshold: u16) -> bool {
 /// one currency.
 ///
 /// Rounding down keeps it in step with [`reached`]: for a positive limit and positive spending,
-/// `percent` is at least `threshold` exactly when the threshold is reached. A result outside `i64`
-/// saturates. Of a limit that is not positive, any spending is `i64::MAX` percent and none is zero.
+/// `percent` is at least `threshold` exactly when the threshold is reached. A result beyond
+/// [`PERCENT_BOUND`] saturates. Of a limit that is not positive, any spending is as much as that and
+/// none is zero.
 #[must_use]
 pub fn percent(spent_minor: i64, limit_minor: i64) -> i64 {
     if limit_minor <= 0 {
-        return if spent_minor > 0 { i64::MAX } else { 0 };
+        return if spent_minor > 0 { PERCENT_BOUND } else { 0 };
     }
     let percent = (i128::from(spent_minor) * 100).div_euclid(i128::from(limit_minor));
-    i64::try_from(percent).unwrap_or(if percent < 0 { i64::MIN } else { i64::MAX })
+    let bound = if percent < 0 {
+        -PERCENT_BOUND
+    } else {
+        PERCENT_BOUND
+    };
+    i64::try_from(percent)
+        .ok()
+        .filter(|percent| percent.abs() <= PERCENT_BOUND)
+        .unwrap_or(bound)
 }
 
 /// Whether reaching `threshold` (in percent) means that the limit itself is used up, not that it
@@ -177,7 +200,7 @@ mod tests {
 
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
-    use super::{ThresholdError, Thresholds, is_exceeded, percent, reached};
+    use super::{PERCENT_BOUND, ThresholdError, Thresholds, is_exceeded, percent, reached};
 
     #[test]
     fn thresholds_are_sorted_and_unique() {
@@ -227,12 +250,13 @@ mod tests {
     fn percent_rounds_down_and_saturates() {
         assert_eq!(percent(7_999, 10_000), 79);
         assert_eq!(percent(-1, 200), -1);
-        assert_eq!(percent(i64::MAX, 1), i64::MAX);
-        assert_eq!(percent(i64::MIN, 1), i64::MIN);
+        assert_eq!(percent(i64::MAX, 1), PERCENT_BOUND);
+        assert_eq!(percent(i64::MIN, 1), -PERCENT_BOUND);
+        assert_eq!(percent(i64::MIN, i64::MAX), -101);
         assert_eq!(percent(i64::MAX, i64::MAX), 100);
         assert_eq!(
             (percent(1, 0), percent(0, 0), percent(-1, 0)),
-            (i64::MAX, 0, 0)
+            (PERCENT_BOUND, 0, 0)
         );
     }
 

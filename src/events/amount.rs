@@ -21,6 +21,14 @@ impl Amount {
     pub fn money(&self, currency: Currency) -> Result<Money, MoneyError> {
         Money::parse_number(self.0.as_str(), currency)
     }
+
+    /// The schema of one that may be zero or less.
+    pub(super) fn signed(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "number",
+            "description": "Exact decimal; not more fraction digits than the currency has."
+        })
+    }
 }
 
 impl fmt::Display for Amount {

@@ -90,6 +90,8 @@ catalogue! {
     TransactionDeleted(TransactionDeleted) = "finance.transaction.deleted";
     /// A budget's threshold of 100 % or more was reached (projector -> notifier).
     BudgetExceeded(BudgetExceeded) = "finance.budget.exceeded";
+    /// A goal is reached (api or projector -> notifier).
+    GoalAchieved(GoalAchieved) = "finance.goal.achieved";
     /// Something worth knowing was found (projector -> notifier).
     InsightGenerated(InsightGenerated) = "ai.insight.generated";
     /// An alert was made and delivered (notifier -> api).
@@ -110,7 +112,11 @@ pub const PROJECTOR_HEARS: &[EventType] = &[
 ];
 
 /// What the notifier hears.
-pub const NOTIFIER_HEARS: &[EventType] = &[EventType::BudgetExceeded, EventType::InsightGenerated];
+pub const NOTIFIER_HEARS: &[EventType] = &[
+    EventType::BudgetExceeded,
+    EventType::GoalAchieved,
+    EventType::InsightGenerated,
+];
 
 /// Every consumer with what it hears.
 pub const CONSUMERS: &[(&str, &[EventType])] =
@@ -317,11 +323,17 @@ pub struct BudgetExceeded {
     pub category: String,
     /// The limit of the period.
     pub budget_amount: Amount,
+    /// What was carried over into the period, above or below zero; absent of a budget without
+    /// rollover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "Amount::signed")]
+    pub carried: Option<Amount>,
     /// What was spent in the period when the threshold was reached.
     pub actual_amount: Amount,
-    /// ISO 4217 code of both amounts.
+    /// ISO 4217 code of the amounts.
     pub currency: Currency,
-    /// Whole percent above the limit, rounded down.
+    /// Whole percent above the limit and what was carried over, rounded down; at most 999,999,900, which
+    /// is also said where nothing was left to spend.
     pub percent_over: i64,
     /// The kind of period.
     pub period: PeriodKind,
@@ -353,6 +365,24 @@ pub struct RelatedEntity {
     pub entity_type: String,
     /// Its id.
     pub id: Uuid,
+}
+
+/// Data of [`EventType::GoalAchieved`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GoalAchieved {
+    /// Whose goal it is.
+    pub user_id: Uuid,
+    /// The goal.
+    pub goal_id: Uuid,
+    /// What it is for.
+    pub name: String,
+    /// How much it took.
+    pub target_amount: Amount,
+    /// ISO 4217 code of the amount.
+    pub currency: Currency,
+    /// When it was found to be reached.
+    pub achieved_at: DateTime<Utc>,
 }
 
 /// Data of [`EventType::InsightGenerated`].
@@ -399,9 +429,14 @@ pub struct BudgetReached {
     pub budget_id: Uuid,
     /// The limit of the period.
     pub budget_amount: Amount,
+    /// What was carried over into the period, above or below zero; absent of a budget without
+    /// rollover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "Amount::signed")]
+    pub carried: Option<Amount>,
     /// What was spent in the period when the threshold was reached.
     pub actual_amount: Amount,
-    /// ISO 4217 code of both amounts.
+    /// ISO 4217 code of the amounts.
     pub currency: Currency,
     /// The period's first day.
     pub period_start: NaiveDate,

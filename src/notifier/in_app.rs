@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::bus::Heard;
-use crate::events::EventData;
-use crate::events::catalogue::{BudgetExceeded, Channel, InsightGenerated};
+use crate::domain::budget::PERCENT_BOUND;
+use crate::events::catalogue::{BudgetExceeded, Channel, GoalAchieved, InsightGenerated};
+use crate::events::{Amount, EventData};
 use crate::store::alerts::NewAlert;
 
 /// How it is named in events.
@@ -21,6 +22,7 @@ pub fn alert(id: Uuid, heard: &Heard) -> Option<NewAlert> {
     let event = &heard.event;
     let said = match &event.data {
         EventData::BudgetExceeded(data) => exceeded(data),
+        EventData::GoalAchieved(data) => achieved(data),
         EventData::InsightGenerated(data) => warning(data),
         _ => return None,
     };
@@ -54,30 +56,73 @@ fn exceeded(data: &BudgetExceeded) -> Said {
         kind: "budget_exceeded",
         title: format!("{name}: {} % reached", data.threshold),
         message: format!(
-            "{} of {} {} is spent of the budget {name}, which lasts until {}: {} % over the limit.",
+            "{} of {} {}{} is spent of the budget {name}, which lasts until {}{}.",
             data.actual_amount,
             data.budget_amount,
             data.currency,
+            carried_over(data.carried.as_ref()),
             data.period_end,
-            data.percent_over
+            over_the_limit(data.percent_over)
         ),
-        details: json!({
-            "budget_id": data.budget_id,
-            "amount": data.budget_amount.to_string(),
-            "spent": data.actual_amount.to_string(),
-            "currency": data.currency,
-            "period_start": data.period_start,
-            "period_end": data.period_end,
-            "threshold": data.threshold,
-        }),
+        details: with_carried(
+            data.carried.as_ref(),
+            json!({
+                "budget_id": data.budget_id,
+                "amount": data.budget_amount.to_string(),
+                "spent": data.actual_amount.to_string(),
+                "currency": data.currency,
+                "period_start": data.period_start,
+                "period_end": data.period_end,
+                "threshold": data.threshold,
+            }),
+        ),
         budget_id: Some(data.budget_id),
         historic: data.historic,
     }
 }
 
+fn carried_over(carried: Option<&Amount>) -> String {
+    carried.map_or_else(String::new, |amount| format!(" ({amount} carried over)"))
+}
+
+/// Where nothing was left to spend, no percentage says how far it is exceeded.
+fn over_the_limit(percent: i64) -> String {
+    if percent < PERCENT_BOUND - 100 {
+        format!(": {percent} % over the limit")
+    } else {
+        String::new()
+    }
+}
+
+fn with_carried(carried: Option<&Amount>, mut details: Value) -> Value {
+    if let Some(amount) = carried {
+        details["carried"] = amount.to_string().into();
+    }
+    details
+}
+
+fn achieved(data: &GoalAchieved) -> Said {
+    let name: String = data.name.chars().take(NAME_CHARS_MAX).collect();
+    Said {
+        kind: "goal_achieved",
+        title: format!("{name} is reached"),
+        message: format!(
+            "{} {} are there: the goal {name} is reached.",
+            data.target_amount, data.currency
+        ),
+        details: json!({
+            "goal_id": data.goal_id,
+            "amount": data.target_amount.to_string(),
+            "currency": data.currency,
+        }),
+        budget_id: None,
+        historic: false,
+    }
+}
+
 fn warning(data: &InsightGenerated) -> Said {
     let details = data.budget.as_ref().map(|budget| {
-        json!({
+        let details = json!({
             "budget_id": budget.budget_id,
             "amount": budget.budget_amount.to_string(),
             "spent": budget.actual_amount.to_string(),
@@ -85,7 +130,8 @@ fn warning(data: &InsightGenerated) -> Said {
             "period_start": budget.period_start,
             "period_end": budget.period_end,
             "threshold": budget.threshold,
-        })
+        });
+        with_carried(budget.carried.as_ref(), details)
     });
     Said {
         kind: "budget_warning",

@@ -2,9 +2,11 @@
 //! needed before, and writes the result after.
 //!
 //! Sums are of deltas, so their order does not matter. A threshold is looked at after each booking,
-//! in the order in which they came.
+//! in the order in which they came. Once it is not reached any more, since a booking went away or the
+//! limit was raised, it is armed again: the next crossing is told of anew.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use chrono::NaiveDate;
 use uuid::Uuid;
@@ -17,7 +19,8 @@ use crate::events::catalogue::Booking;
 use crate::events::{EventData, EventError};
 use crate::store::StoreError;
 use crate::store::budgets::Budget;
-use crate::store::read_models::{CrossingKey, DailyKey, Deltas, MonthlyKey, PeriodSum};
+use crate::store::budgets::PeriodSum;
+use crate::store::read_models::{CrossingKey, DailyKey, Deltas, MonthlyKey, Standings};
 use crate::store::search::{WordDeltas, WordKey};
 
 /// What one event takes out of the sums, and what it adds to them.
@@ -113,14 +116,23 @@ impl Movement {
     }
 }
 
-/// The periods of budgets that the movements touch.
+/// The periods of budgets that the movements touch; where something is carried over, the current one
+/// as well, which an earlier one changes.
 #[must_use]
-pub fn watched<'a>(budgets: &'a [Budget], movements: &[&Movement]) -> Vec<(&'a Budget, Period)> {
+pub fn watched<'a>(
+    budgets: &'a [Budget],
+    movements: &[&Movement],
+    today: impl Fn(Uuid) -> NaiveDate,
+) -> Vec<(&'a Budget, Period)> {
     let mut watched = BTreeMap::new();
     for movement in movements {
         for entry in movement.entries() {
             for (budget, period) in touched(budgets, movement.user_id, entry) {
                 watched.insert((budget.id, period.start), (budget, period));
+                let current = budget.current_period(today(movement.user_id));
+                if budget.rollover_from.is_some() && period.start < current.start {
+                    watched.insert((budget.id, current.start), (budget, current));
+                }
             }
         }
     }
@@ -153,11 +165,27 @@ pub struct Crossing<'a> {
     pub threshold: u16,
     /// What had been spent in the period by then.
     pub spent: Money,
+    /// What could be spent in it: the limit, and what was carried over.
+    pub available: Money,
     /// The place of the movement in the batch.
     pub movement: usize,
 }
 
 impl Crossing<'_> {
+    /// The limit of the period.
+    #[must_use]
+    pub fn limit(&self) -> Money {
+        self.budget.limit_of(self.period.start)
+    }
+
+    /// What was carried over into it; none of a budget without rollover.
+    #[must_use]
+    pub fn carried(&self) -> Option<Money> {
+        let minor = self.available.minor().saturating_sub(self.limit().minor());
+        self.budget.rollover_from?;
+        Some(Money::new(minor, self.budget.currency()))
+    }
+
     /// The key of the crossing's row.
     #[must_use]
     pub fn key(&self) -> CrossingKey {
@@ -173,33 +201,32 @@ impl Crossing<'_> {
 #[derive(Debug)]
 pub struct Fold<'a> {
     budgets: &'a [Budget],
-    spent: HashMap<(Uuid, NaiveDate), i64>,
-    crossed: HashSet<CrossingKey>,
+    standings: Standings,
     deltas: Deltas,
     words: WordDeltas,
     sums: BTreeMap<(Uuid, NaiveDate), PeriodSum>,
-    crossings: Vec<Crossing<'a>>,
+    crossings: BTreeMap<CrossingKey, Crossing<'a>>,
+    rearmed: Vec<(CrossingKey, Uuid)>,
     applied: usize,
 }
 
 impl<'a> Fold<'a> {
-    /// Begins with what was spent and crossed in the watched periods before the batch.
+    /// Begins with where the budgets stood in the watched periods before the batch. A limit may have
+    /// been raised since.
     #[must_use]
-    pub fn new(
-        budgets: &'a [Budget],
-        spent: HashMap<(Uuid, NaiveDate), i64>,
-        crossed: HashSet<CrossingKey>,
-    ) -> Self {
-        Self {
+    pub fn new(budgets: &'a [Budget], standings: Standings) -> Self {
+        let mut fold = Self {
             budgets,
-            spent,
-            crossed,
+            standings,
             deltas: Deltas::default(),
             words: WordDeltas::new(),
             sums: BTreeMap::new(),
-            crossings: Vec::new(),
+            crossings: BTreeMap::new(),
+            rearmed: Vec::new(),
             applied: 0,
-        }
+        };
+        fold.rearm(|_| true);
+        fold
     }
 
     /// Applies the next movement.
@@ -213,8 +240,15 @@ impl<'a> Fold<'a> {
         for entry in &movement.into {
             self.add(movement.user_id, entry, 1)?;
         }
-        for entry in &movement.into {
-            self.look_at_thresholds(movement.user_id, entry);
+        for entry in movement.entries() {
+            for (budget, period) in touched(self.budgets, movement.user_id, entry) {
+                self.rearm(|key| key.budget_id == budget.id && key.period_start >= period.start);
+            }
+        }
+        for entry in movement.entries() {
+            for (budget, period) in touched(self.budgets, movement.user_id, entry) {
+                self.look_at_thresholds(budget, period);
+            }
         }
         for (key, times) in &movement.words {
             *self.words.entry(key.clone()).or_default() += times;
@@ -248,7 +282,7 @@ impl<'a> Fold<'a> {
         }
         for (budget, period) in touched(self.budgets, user_id, entry) {
             let key = (budget.id, period.start);
-            let spent = self.spent.entry(key).or_default();
+            let spent = self.standings.spent.entry(key).or_default();
             add_to(spent, minor)?;
             let sum = PeriodSum {
                 budget_id: budget.id,
@@ -257,15 +291,71 @@ impl<'a> Fold<'a> {
                 spent_minor: *spent,
             };
             self.sums.insert(key, sum);
+            if budget
+                .rollover_from
+                .is_some_and(|first| period.start >= first)
+            {
+                for available in self.later(budget, period) {
+                    *available = available.saturating_sub(minor);
+                }
+            }
         }
         Ok(())
     }
 
-    fn look_at_thresholds(&mut self, user_id: Uuid, entry: &Entry) {
-        for (budget, period) in touched(self.budgets, user_id, entry) {
+    /// What may be spent in the watched periods of the budget after this one.
+    fn later(&mut self, budget: &Budget, period: Period) -> impl Iterator<Item = &mut i64> {
+        let after = (
+            Bound::Excluded((budget.id, period.start)),
+            Bound::Included((budget.id, NaiveDate::MAX)),
+        );
+        self.standings
+            .available
+            .range_mut(after)
+            .map(|(_, available)| available)
+    }
+
+    /// Of the thresholds that were crossed, those that are not reached any more are armed again. What
+    /// was crossed in this batch was not told yet, and is not told then.
+    fn rearm(&mut self, which: impl Fn(&CrossingKey) -> bool) {
+        let (standings, rearmed) = (&mut self.standings, &mut self.rearmed);
+        let Standings {
+            spent,
+            available,
+            crossed,
+        } = standings;
+        let is_reached = |key: &CrossingKey| {
+            let period = (key.budget_id, key.period_start);
+            let spent = spent.get(&period).copied().unwrap_or_default();
+            available
+                .get(&period)
+                .is_some_and(|minor| budget::reached(spent, *minor, key.threshold))
+        };
+        self.crossings
+            .retain(|key, _| !which(key) || is_reached(key));
+        crossed.retain(|key, event_id| {
+            let stays = !which(key) || is_reached(key);
+            if !stays {
+                rearmed.push((*key, *event_id));
+            }
+            stays
+        });
+    }
+
+    /// Where something is carried over, later periods are looked at as well.
+    fn look_at_thresholds(&mut self, budget: &'a Budget, period: Period) {
+        let last = if budget.rollover_from.is_some() {
+            NaiveDate::MAX
+        } else {
+            period.start
+        };
+        let periods = (budget.id, period.start)..=(budget.id, last);
+        for ((_, start), available) in self.standings.available.range(periods) {
+            let period = Period::containing(budget.period, budget.starts_on, *start);
             let spent = self
+                .standings
                 .spent
-                .get(&(budget.id, period.start))
+                .get(&(budget.id, *start))
                 .copied()
                 .unwrap_or_default();
             for threshold in budget.alert_at.iter() {
@@ -274,12 +364,14 @@ impl<'a> Fold<'a> {
                     period,
                     threshold,
                     spent: Money::new(spent, budget.currency()),
+                    available: Money::new(*available, budget.currency()),
                     movement: self.applied,
                 };
-                if budget::reached(spent, budget.limit.minor(), threshold)
-                    && self.crossed.insert(crossing.key())
+                let key = crossing.key();
+                if budget::reached(spent, *available, threshold)
+                    && !self.standings.crossed.contains_key(&key)
                 {
-                    self.crossings.push(crossing);
+                    self.crossings.entry(key).or_insert(crossing);
                 }
             }
         }
@@ -303,10 +395,19 @@ impl<'a> Fold<'a> {
         self.sums.values().copied().collect()
     }
 
-    /// What was crossed, in the order in which it was.
+    /// What was crossed and still is, in the order in which it was.
     #[must_use]
-    pub fn crossings(&self) -> &[Crossing<'a>] {
-        &self.crossings
+    pub fn crossings(&self) -> Vec<&Crossing<'a>> {
+        let mut crossings: Vec<_> = self.crossings.values().collect();
+        // Of one movement in the order of their keys, and so of their thresholds.
+        crossings.sort_by_key(|crossing| crossing.movement);
+        crossings
+    }
+
+    /// What is not crossed any more, with the event that told of it.
+    #[must_use]
+    pub fn rearmed(&self) -> &[(CrossingKey, Uuid)] {
+        &self.rearmed
     }
 }
 

@@ -25,12 +25,13 @@ pub(super) fn event_data(
 
 fn exceeded(crossing: &Crossing<'_>, historic: bool) -> BudgetExceeded {
     let budget = crossing.budget;
-    let percent = budget::percent(crossing.spent.minor(), budget.limit.minor());
+    let percent = budget::percent(crossing.spent.minor(), crossing.available.minor());
     BudgetExceeded {
         user_id: budget.user_id,
         budget_id: budget.id,
         category: budget.name.clone(),
-        budget_amount: budget.limit.into(),
+        budget_amount: crossing.limit().into(),
+        carried: crossing.carried().map(Into::into),
         actual_amount: crossing.spent.into(),
         currency: budget.currency(),
         percent_over: percent.saturating_sub(100),
@@ -56,7 +57,7 @@ fn warning(crossing: &Crossing<'_>, historic: bool, insight_id: Uuid) -> Insight
         message: shortened(
             format!(
                 "{} of {} {currency} is spent of the budget {}, which lasts until {}.",
-                crossing.spent, budget.limit, budget.name, crossing.period.end
+                crossing.spent, crossing.available, budget.name, crossing.period.end
             ),
             500,
         ),
@@ -68,7 +69,8 @@ fn warning(crossing: &Crossing<'_>, historic: bool, insight_id: Uuid) -> Insight
         expires_at: None,
         budget: Some(BudgetReached {
             budget_id: budget.id,
-            budget_amount: budget.limit.into(),
+            budget_amount: crossing.limit().into(),
+            carried: crossing.carried().map(Into::into),
             actual_amount: crossing.spent.into(),
             currency,
             period_start: crossing.period.start,

@@ -58,6 +58,8 @@ pub struct Report {
     pub users: u64,
     /// Wallets whose balances were recounted.
     pub wallets: u64,
+    /// Goals whose contributions were added up.
+    pub goals: u64,
     /// Cells kept of the monthly totals that were recounted.
     pub monthly_cells: u64,
     /// Cells kept of the days' spending that were recounted.
@@ -102,6 +104,7 @@ impl Report {
     fn add(&mut self, user_id: Uuid, recount: Recount, repaired: u64) {
         self.users += 1;
         self.wallets += recount.wallets;
+        self.goals += recount.goals;
         self.monthly_cells += recount.monthly_cells;
         self.daily_cells += recount.daily_cells;
         self.budget_periods += recount.budget_periods;

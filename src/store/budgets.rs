@@ -4,21 +4,27 @@
 //! not touched yet (of a new or changed budget) is summed up from the days' spending, which is
 //! bounded by the length of the period.
 
-use std::collections::{BTreeSet, HashMap};
+/// What the periods before carry over into one.
+mod rollover;
+/// What was spent of budgets in their periods.
+mod standing;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryResult, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Value};
 use uuid::Uuid;
 
-use super::entities::{budget_periods, budgets};
+pub use rollover::{carried, keep_whole_past};
+pub use standing::{PeriodSum, Standing, history, keep_periods, standings};
+pub(super) use standing::{all_kept, spent_by_days};
+
+use super::entities::budgets;
 use super::given::Given;
 use super::sql::{all, execute, list as placeholders, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
-use crate::domain::budget::Thresholds;
+use crate::domain::budget::{FormerLimit, Thresholds};
 use crate::domain::money::{AmountText, Currency, Money};
 use crate::domain::period::{Period, PeriodKind};
 
@@ -41,6 +47,11 @@ pub struct Budget {
     pub alert_at: Thresholds,
     /// What counts; empty: all spending in the currency.
     pub category_ids: Vec<Uuid>,
+    /// The first day of the first period that carries what is left of it over; none: nothing is
+    /// carried over.
+    pub rollover_from: Option<NaiveDate>,
+    /// Limits of periods that began earlier, by their days.
+    pub former_limits: Vec<FormerLimit>,
     /// Counts changes.
     pub version: i64,
     /// When it was made.
@@ -71,6 +82,43 @@ impl Budget {
                 || category_id.is_some_and(|id| self.category_ids.contains(&id)))
     }
 
+    /// The period that is current on a day: of a budget whose first day is still to come, its first.
+    #[must_use]
+    pub fn current_period(&self, today: NaiveDate) -> Period {
+        let day = self.starts_on.map_or(today, |first| first.max(today));
+        Period::containing(self.period, self.starts_on, day)
+    }
+
+    /// The limit that holds in the period of this first day.
+    #[must_use]
+    pub fn limit_of(&self, period_start: NaiveDate) -> Money {
+        let held = |former: &&FormerLimit| period_start < former.before;
+        self.former_limits
+            .iter()
+            .find(held)
+            .map_or(self.limit, |former| {
+                Money::new(former.minor, self.currency())
+            })
+    }
+
+    /// Notes the limit that held in the periods before the current one, if it is another now.
+    fn keep_limit(&mut self, before: Money, today: NaiveDate) {
+        let start = self.current_period(today).start;
+        let is_later = |last: &FormerLimit| last.before < start;
+        if before != self.limit && self.former_limits.last().is_none_or(is_later) {
+            let (before, minor) = (start, before.minor());
+            self.former_limits.push(FormerLimit { before, minor });
+        }
+    }
+
+    /// Turns the carrying over on or off. It begins with the budget's first day if it has one, and
+    /// with the current period otherwise.
+    pub fn set_rollover(&mut self, is_on: bool, today: NaiveDate) {
+        let first = self.starts_on.unwrap_or(today);
+        let first = Period::containing(self.period, self.starts_on, first).start;
+        self.rollover_from = is_on.then_some(first);
+    }
+
     fn from_row(row: budgets::Model, category_ids: Vec<Uuid>) -> Result<Self, StoreError> {
         let currency = Currency::parse(&row.currency).map_err(StoreError::defect)?;
         let alert_at = serde_json::from_str(&row.alert_at).map_err(StoreError::defect)?;
@@ -83,6 +131,11 @@ impl Budget {
             starts_on: row.starts_on,
             alert_at,
             category_ids,
+            rollover_from: row.rollover_from,
+            former_limits: row
+                .former_limits
+                .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
+                .map_err(StoreError::defect)?,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -93,20 +146,25 @@ impl Budget {
 /// Adds a budget.
 ///
 /// # Errors
-/// A category that is not the user's.
-pub async fn create(tx: &Tx, budget: &Budget) -> Result<(), StoreError> {
+/// A category that is not the user's, or too long a past to carry over.
+pub async fn create(tx: &Tx, budget: &Budget, today: NaiveDate) -> Result<(), StoreError> {
+    rollover::check(budget, today)?;
     users::hold(tx, budget.user_id).await?;
     execute(
         &**tx,
         "INSERT INTO budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, \
-         version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         version, created_at, updated_at, rollover_from, former_limits) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         values_of(budget)?,
     )
     .await?;
-    set_categories(tx, budget).await
+    set_categories(tx, budget).await?;
+    keep_whole_past(tx, budget, budget.created_at).await
 }
 
-fn values_of(budget: &Budget) -> Result<[Value; 11], StoreError> {
+fn values_of(budget: &Budget) -> Result<[Value; 13], StoreError> {
+    let former = &budget.former_limits;
+    let former = (!former.is_empty()).then(|| serde_json::to_string(former));
     Ok([
         budget.id.into(),
         budget.user_id.into(),
@@ -121,6 +179,8 @@ fn values_of(budget: &Budget) -> Result<[Value; 11], StoreError> {
         budget.version.into(),
         budget.created_at.into(),
         budget.updated_at.into(),
+        budget.rollover_from.into(),
+        former.transpose().map_err(StoreError::defect)?.into(),
     ])
 }
 
@@ -202,7 +262,7 @@ fn select(db: &impl ConnectionTrait) -> String {
     };
     format!(
         "SELECT id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, \
-         created_at, updated_at, (SELECT {aggregate}({list}, ',') FROM budget_categories \
+         created_at, updated_at, rollover_from, former_limits, (SELECT {aggregate}({list}, ',') FROM budget_categories \
          WHERE budget_id = budgets.id) AS category_ids FROM budgets"
     )
 }
@@ -250,20 +310,24 @@ pub struct BudgetChange {
     pub alert_at: Option<Thresholds>,
     /// What counts.
     pub category_ids: Option<Vec<Uuid>>,
+    /// Whether what is left of a period is carried over into the next.
+    pub rollover: Option<bool>,
 }
 
-/// Changes a budget. When what counts has changed, the periods kept so far are dropped: they are
-/// summed up anew from the days. Thresholds that were crossed stay crossed.
+/// Changes a budget. A new limit holds from the period on that is current today; those before keep
+/// theirs. When what counts has changed, the periods kept so far are dropped: they are summed up anew
+/// from the days. With other periods or another currency, limits and carrying over begin anew too.
 ///
 /// # Errors
-/// No such budget, a stale version, an amount or a category that does not fit.
+/// No such budget, a stale version, an amount or a category that does not fit, or too long a past to
+/// carry over.
 pub async fn change(
     tx: &Tx,
     user_id: Uuid,
     id: Uuid,
     expected: Option<i64>,
     change: BudgetChange,
-    now: DateTime<Utc>,
+    (today, now): (NaiveDate, DateTime<Utc>),
 ) -> Result<Budget, StoreError> {
     users::hold(tx, user_id).await?;
     let before = get(&**tx, user_id, id).await?;
@@ -287,20 +351,30 @@ pub async fn change(
     after.starts_on = change.starts_on.unwrap_or(after.starts_on);
     after.alert_at = change.alert_at.unwrap_or(after.alert_at);
     after.category_ids = change.category_ids.unwrap_or(after.category_ids);
+    let has_other_periods = before.currency() != after.currency()
+        || before.period != after.period
+        || before.starts_on != after.starts_on;
+    if has_other_periods {
+        after.former_limits.clear();
+    } else {
+        after.keep_limit(before.limit, today);
+    }
+    let rollover = change.rollover.unwrap_or(before.rollover_from.is_some());
+    if has_other_periods || rollover != before.rollover_from.is_some() {
+        after.set_rollover(rollover, today);
+    }
+    rollover::check(&after, today)?;
     after.version += 1;
     after.updated_at = now;
     execute(
         &**tx,
         "UPDATE budgets SET name = $3, amount_minor = $4, currency = $5, period = $6, starts_on = $7, \
-         alert_at = $8, version = $9, created_at = $10, updated_at = $11 WHERE id = $1 AND user_id = $2",
+         alert_at = $8, version = $9, created_at = $10, updated_at = $11, rollover_from = $12, former_limits = $13 WHERE id = $1 AND user_id = $2",
         values_of(&after)?,
     )
     .await?;
     set_categories(tx, &after).await?;
-    let counts_anew = before.currency() != after.currency()
-        || before.period != after.period
-        || before.starts_on != after.starts_on
-        || before.category_ids != after.category_ids;
+    let counts_anew = has_other_periods || before.category_ids != after.category_ids;
     if counts_anew {
         execute(
             &**tx,
@@ -308,6 +382,9 @@ pub async fn change(
             [id.into()],
         )
         .await?;
+    }
+    if counts_anew || before.rollover_from != after.rollover_from {
+        keep_whole_past(tx, &after, now).await?;
     }
     Ok(after)
 }
@@ -332,197 +409,4 @@ pub async fn delete(
     )
     .await?;
     Ok(())
-}
-
-/// What was spent of a budget in a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// The period.
-    pub period: Period,
-    /// The sum of what counts.
-    pub spent: Money,
-}
-
-/// Where budgets stand in the period of a day; those whose first day is still to come stand at zero
-/// in their first period.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn standings(
-    db: &impl ConnectionTrait,
-    budgets: &[Budget],
-    day: NaiveDate,
-) -> Result<Vec<Standing>, StoreError> {
-    let periods: Vec<(Uuid, Period)> = budgets
-        .iter()
-        .map(|budget| (budget.id, current_period(budget, day)))
-        .collect();
-    let kept = kept_periods(db, &periods).await?;
-    let mut standings = Vec::with_capacity(budgets.len());
-    for (budget, (_, period)) in budgets.iter().zip(periods) {
-        let minor = match kept.get(&(budget.id, period.start)) {
-            Some(minor) => *minor,
-            None => spent_by_days(db, budget, period).await?,
-        };
-        standings.push(Standing {
-            period,
-            spent: Money::new(minor, budget.currency()),
-        });
-    }
-    Ok(standings)
-}
-
-fn current_period(budget: &Budget, day: NaiveDate) -> Period {
-    let day = budget.starts_on.map_or(day, |first| first.max(day));
-    Period::containing(budget.period, budget.starts_on, day)
-}
-
-/// The sums that the projector keeps of these periods, by budget and first day.
-pub(super) async fn kept_periods(
-    db: &impl ConnectionTrait,
-    periods: &[(Uuid, Period)],
-) -> Result<HashMap<(Uuid, NaiveDate), i64>, StoreError> {
-    let keys = periods
-        .iter()
-        .map(|(id, period)| [(*id).into(), period.start.into()]);
-    let text = "SELECT budget_id, period_start, spent_minor FROM budget_periods \
-         WHERE (budget_id, period_start) IN (SELECT budget_id, period_start FROM given)";
-    let given = Given::new(["budget_id", "period_start"], keys);
-    let kept = given.run(db, text, []).await?;
-    kept.iter()
-        .map(|row| {
-            let key = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            Ok((key, row.try_get_by_index(2)?))
-        })
-        .collect()
-}
-
-/// What the days of a period say was spent of a budget.
-pub(super) async fn spent_by_days(
-    db: &impl ConnectionTrait,
-    budget: &Budget,
-    period: Period,
-) -> Result<i64, StoreError> {
-    let days = spending_by_day(db, budget, period.start, period.end).await?;
-    Ok(days.iter().map(|(_, minor)| minor).sum())
-}
-
-/// Narrows a statement on the days' spending to what counts against the budget.
-fn only_its_categories(budget: &Budget, text: &mut String, values: &mut Vec<Value>) {
-    if budget.category_ids.is_empty() {
-        return;
-    }
-    text.push_str(" AND category_id IN (");
-    text.push_str(&placeholders(budget.category_ids.len(), values.len() + 1));
-    text.push(')');
-    values.extend(budget.category_ids.iter().map(|id| (*id).into()));
-}
-
-/// The days of a span on which something counted against the budget, with the sums.
-async fn spending_by_day(
-    db: &impl ConnectionTrait,
-    budget: &Budget,
-    from: NaiveDate,
-    to: NaiveDate,
-) -> Result<Vec<(NaiveDate, i64)>, StoreError> {
-    let from = budget.starts_on.map_or(from, |first| first.max(from));
-    let mut text = "SELECT date, CAST(SUM(amount_minor) AS BIGINT) FROM daily_spending \
-         WHERE user_id = $1 AND currency = $2 AND date >= $3 AND date <= $4"
-        .to_owned();
-    let mut values: Vec<Value> = vec![
-        budget.user_id.into(),
-        budget.currency().code().into(),
-        from.into(),
-        to.into(),
-    ];
-    only_its_categories(budget, &mut text, &mut values);
-    text.push_str(" GROUP BY date ORDER BY date");
-    let days = all(db, text, values).await?;
-    days.iter()
-        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
-        .collect()
-}
-
-/// The periods of a budget that have begun, newest first, with what was spent in each; down to the
-/// first day on which something counted. The current one is always there, once it has begun.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn history(
-    db: &impl ConnectionTrait,
-    budget: &Budget,
-    today: NaiveDate,
-    page: PageRequest<NaiveDate>,
-) -> Result<Page<Standing, NaiveDate>, StoreError> {
-    let first_day = first_spending_day(db, budget).await?.unwrap_or(today);
-    let newest = match page.after {
-        Some(start) => {
-            let seen = Period::containing(budget.period, budget.starts_on, start);
-            Period::preceding(budget.period, budget.starts_on, &seen)
-        }
-        None => current_period(budget, today),
-    };
-    let mut periods = Vec::new();
-    let mut period = newest;
-    if newest.start > today {
-        return Ok(Page {
-            items: Vec::new(),
-            next: None,
-        });
-    }
-    while periods.len() as u64 <= u64::from(page.limit) {
-        let before_all = period.end < first_day && !(periods.is_empty() && page.after.is_none());
-        if before_all || budget.starts_on.is_some_and(|first| period.end < first) {
-            break;
-        }
-        periods.push(period);
-        period = Period::preceding(budget.period, budget.starts_on, &period);
-    }
-    let Some(oldest) = periods.last() else {
-        return Ok(Page {
-            items: Vec::new(),
-            next: None,
-        });
-    };
-    let days = spending_by_day(db, budget, oldest.start, newest.end).await?;
-    let standings = periods
-        .iter()
-        .map(|period| {
-            let within = days.iter().filter(|(day, _)| period.contains(*day));
-            let minor = within.map(|(_, minor)| minor).sum();
-            Standing {
-                period: *period,
-                spent: Money::new(minor, budget.currency()),
-            }
-        })
-        .collect();
-    Ok(Page::cut(standings, page.limit, |standing| {
-        standing.period.start
-    }))
-}
-
-async fn first_spending_day(
-    db: &impl ConnectionTrait,
-    budget: &Budget,
-) -> Result<Option<NaiveDate>, StoreError> {
-    let mut text = "SELECT date FROM daily_spending \
-         WHERE user_id = $1 AND currency = $2 AND amount_minor <> 0"
-        .to_owned();
-    let mut values: Vec<Value> = vec![budget.user_id.into(), budget.currency().code().into()];
-    only_its_categories(budget, &mut text, &mut values);
-    // Not `MIN`: PostgreSQL, where it does not know how much there is, would read all of it.
-    text.push_str(" ORDER BY date LIMIT 1");
-    let row = one(db, text, values).await?;
-    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
-}
-
-/// Periods as they are kept, across users: for a recount.
-pub(super) async fn all_kept(
-    db: &impl ConnectionTrait,
-    budget_id: Uuid,
-) -> Result<Vec<budget_periods::Model>, StoreError> {
-    Ok(budget_periods::Entity::find()
-        .filter(budget_periods::Column::BudgetId.eq(budget_id))
-        .all(db)
-        .await?)
 }

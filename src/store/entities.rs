@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod budget_categories;
 pub mod budget_crossings;
+pub mod budget_crossings_past;
 pub mod budget_periods;
 pub mod budgets;
 pub mod categories;
@@ -15,6 +16,8 @@ pub mod daily_spending;
 pub mod dead_letters;
 pub mod deleted_users;
 pub mod event_log;
+pub mod goal_contributions;
+pub mod goals;
 pub mod idempotency_keys;
 pub mod inbox;
 pub mod log_cursors;

@@ -67,7 +67,7 @@ pub struct Deltas {
     pub daily: BTreeMap<DailyKey, i64>,
 }
 
-/// A threshold that was reached: a row, and so one alert.
+/// A threshold that is reached: a row, and so one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CrossingKey {
     /// Of which budget.
@@ -143,8 +143,25 @@ async fn add_daily(tx: &Tx, deltas: &BTreeMap<DailyKey, i64>) -> Result<(), Stor
 pub struct Standings {
     /// What was spent, in minor units, by budget and first day.
     pub spent: HashMap<(Uuid, NaiveDate), i64>,
-    /// The thresholds that were crossed already.
-    pub crossed: HashSet<CrossingKey>,
+    /// What may be spent, in minor units, likewise.
+    pub available: BTreeMap<(Uuid, NaiveDate), i64>,
+    /// The thresholds that were crossed already, with the event that told of each.
+    pub crossed: HashMap<CrossingKey, Uuid>,
+}
+
+impl Standings {
+    /// Those of periods in which nothing was spent, nor carried over.
+    #[must_use]
+    pub fn untouched(periods: &[(&Budget, Period)]) -> Self {
+        let available = periods.iter().map(|(budget, period)| {
+            let limit = budget.limit_of(period.start);
+            ((budget.id, period.start), limit.minor())
+        });
+        Self {
+            available: available.collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Where these budgets stand in these periods, before the batch.
@@ -155,79 +172,67 @@ pub async fn standings(tx: &Tx, wanted: &[(&Budget, Period)]) -> Result<Standing
     let keys = wanted
         .iter()
         .map(|(budget, period)| [budget.id.into(), period.start.into()]);
-    let text = "SELECT given.budget_id, given.period_start, kept.spent_minor, crossing.threshold FROM given \
+    let text = "SELECT given.budget_id, given.period_start, kept.spent_minor, crossing.threshold, crossing.event_id FROM given \
          LEFT JOIN budget_periods kept \
          ON kept.budget_id = given.budget_id AND kept.period_start = given.period_start \
          LEFT JOIN budget_crossings crossing \
          ON crossing.budget_id = given.budget_id AND crossing.period_start = given.period_start";
     let given = Given::new(["budget_id", "period_start"], keys);
-    let mut standings = Standings::default();
+    let mut standings = Standings::untouched(wanted);
     for row in given.run(&**tx, text, []).await? {
         let (budget_id, period_start) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         if let Some(minor) = row.try_get_by_index(2)? {
             standings.spent.insert((budget_id, period_start), minor);
         }
         if let Some(threshold) = row.try_get_by_index::<Option<i16>>(3)? {
-            standings.crossed.insert(CrossingKey {
+            let key = CrossingKey {
                 budget_id,
                 period_start,
                 threshold: u16::try_from(threshold).map_err(StoreError::defect)?,
-            });
+            };
+            standings.crossed.insert(key, row.try_get_by_index(4)?);
         }
     }
+    for (key, minor) in budgets::carried(&**tx, wanted).await? {
+        let available = standings.available.entry(key).or_default();
+        *available = available.saturating_add(minor);
+    }
     for (budget, period) in wanted {
-        if let Entry::Vacant(missing) = standings.spent.entry((budget.id, period.start)) {
+        let key = (budget.id, period.start);
+        if let Entry::Vacant(missing) = standings.spent.entry(key) {
             missing.insert(budgets::spent_by_days(&**tx, budget, *period).await?);
         }
     }
     Ok(standings)
 }
 
-/// A period with the sum it has reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeriodSum {
-    /// Of which budget.
-    pub budget_id: Uuid,
-    /// Whose budget.
-    pub user_id: Uuid,
-    /// The period.
-    pub period: Period,
-    /// Minor units.
-    pub spent_minor: i64,
-}
-
-/// Keeps the sums of periods.
+/// Arms thresholds again: what was said of them stays known, and the next crossing is told of anew. One
+/// that another event has told of since stays as it is.
 ///
 /// # Errors
-/// A sum would leave the range of amounts.
-pub async fn keep_periods(
+/// The unit of work cannot go on.
+pub async fn rearm(
     tx: &Tx,
-    sums: &[PeriodSum],
+    crossed: &[(CrossingKey, Uuid)],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let columns = [
-        "budget_id",
-        "period_start",
-        "period_end",
-        "user_id",
-        "spent_minor",
-    ];
-    let rows = sums.iter().map(|sum| {
-        [
-            sum.budget_id.into(),
-            sum.period.start.into(),
-            sum.period.end.into(),
-            sum.user_id.into(),
-            sum.spent_minor.into(),
-        ]
-    });
-    let text = "INSERT INTO budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) \
-         SELECT budget_id, period_start, period_end, user_id, spent_minor, $1 FROM given WHERE true \
-         ON CONFLICT (budget_id, period_start) DO UPDATE SET \
-         spent_minor = excluded.spent_minor, updated_at = excluded.updated_at";
-    Given::new(columns, rows)
-        .run(&**tx, text, [now.into()])
-        .await?;
+    let mut rows = Vec::with_capacity(crossed.len());
+    for (key, event_id) in crossed {
+        let threshold = i16::try_from(key.threshold).map_err(StoreError::defect)?;
+        let (budget_id, start) = (key.budget_id.into(), key.period_start.into());
+        rows.push([budget_id, start, threshold.into(), (*event_id).into()]);
+    }
+    let given = |rows| Given::new(["budget_id", "period_start", "threshold", "event_id"], rows);
+    let which = "(budget_id, period_start, threshold, event_id) IN \
+         (SELECT budget_id, period_start, threshold, event_id FROM given)";
+    let text = format!(
+        "INSERT INTO budget_crossings_past (event_id, budget_id, period_start, threshold, user_id, crossed_at, rearmed_at) \
+         SELECT event_id, budget_id, period_start, threshold, user_id, crossed_at, $1 \
+         FROM budget_crossings WHERE {which}"
+    );
+    given(rows.clone()).run(&**tx, &text, [now.into()]).await?;
+    let text = format!("DELETE FROM budget_crossings WHERE {which}");
+    given(rows).run(&**tx, &text, []).await?;
     Ok(())
 }
 

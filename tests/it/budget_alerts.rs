@@ -1,14 +1,16 @@
 //! What is said of budgets: once for each threshold in a period, and of the past only in the list.
 
 use chrono::Duration;
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use uuid::Uuid;
 use wealth_companion::clock::Clock;
 use wealth_companion::domain::budget::Thresholds;
 use wealth_companion::domain::money::AmountText;
-use wealth_companion::store::PageRequest;
 use wealth_companion::store::alerts::{self, Alert};
 use wealth_companion::store::budgets::{self, BudgetChange};
 use wealth_companion::store::transactions::{self, Amendment};
+use wealth_companion::store::{PageRequest, entities};
 
 use crate::support::World;
 use crate::support::chain::{Chain, Household, day};
@@ -33,21 +35,35 @@ fn thresholds(alerts: &[Alert]) -> Vec<i64> {
 /// A monthly budget of 100 US dollars that is watched at these percentages.
 async fn budget_at(chain: &Chain, who: Household, alert_at: &[i64]) {
     let id = chain.budget(who, 10_000).await;
+    let alert_at = Some(Thresholds::new(alert_at.to_vec()).expect("thresholds"));
     let change = BudgetChange {
-        alert_at: Some(Thresholds::new(alert_at.to_vec()).expect("thresholds")),
+        alert_at,
         ..BudgetChange::default()
     };
+    change_budget(chain, who, id, change).await;
+}
+
+async fn limit(chain: &Chain, who: Household, budget: Uuid, text: &str) {
+    let change = BudgetChange {
+        amount: Some(AmountText::Text(text.to_owned())),
+        ..BudgetChange::default()
+    };
+    change_budget(chain, who, budget, change).await;
+}
+
+async fn change_budget(chain: &Chain, who: Household, id: Uuid, change: BudgetChange) {
     let now = chain.clock.now();
     chain
         .store
-        .write(
-            move |tx| async move { budgets::change(&tx, who.user_id, id, None, change, now).await },
-        )
+        .write(move |tx| async move {
+            let at = (now.date_naive(), now);
+            budgets::change(&tx, who.user_id, id, None, change, at).await
+        })
         .await
         .expect("changed");
 }
 
-async fn amend(chain: &Chain, who: Household, id: uuid::Uuid, amendment: Amendment) {
+async fn amend(chain: &Chain, who: Household, id: Uuid, amendment: Amendment) {
     let act = chain.act(who);
     chain
         .store
@@ -115,20 +131,39 @@ async fn a_leap_over_both_tells_of_both() {
 }
 
 #[tokio::test]
-async fn under_and_over_again_tells_nothing_more_but_another_month_does() {
+async fn what_is_under_a_threshold_again_is_told_when_it_is_crossed_anew() {
     let chain = Chain::new().await;
     let ada = chain.household("ada").await;
     chain.budget(ada, 10_000).await;
     let booked = chain.spend(ada, "90.00", "2026-02-10").await;
     assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80]);
-    for text in ["10.00", "95.00", "1.00", "99.99"] {
+    // It stays above: nothing new.
+    for text in ["95.00", "80.00", "99.99"] {
         amend(&chain, ada, booked.id, amount(text)).await;
         assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80], "{text}");
     }
-    // Within one batch, too.
-    for text in ["10.00", "95.00", "1.00", "120.00", "1.00", "130.00"] {
+    // A wrong amount is mended, and the same month is really spent later.
+    amend(&chain, ada, booked.id, amount("10.00")).await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80]);
+    chain.spend(ada, "70.00", "2026-02-11").await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80, 80]);
+    // What went up and down before anybody looked is not worth a word.
+    for text in ["30.00", "5.00", "40.00", "9.00"] {
         amend(&chain, ada, booked.id, amount(text)).await;
     }
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80, 80]);
+    let past = entities::budget_crossings_past::Entity::find();
+    let past = past.all(chain.store.reads()).await.expect("rows");
+    let past: Vec<i16> = past.iter().map(|row| row.threshold).collect();
+    assert_eq!(past, [80, 80]);
+}
+
+#[tokio::test]
+async fn a_booking_that_moves_arms_its_month_again_and_is_told_of_in_the_other() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    chain.budget(ada, 10_000).await;
+    let booked = chain.spend(ada, "130.00", "2026-02-10").await;
     assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80, 100]);
     let to_march = Amendment {
         date: Some(day("2026-03-01")),
@@ -138,6 +173,39 @@ async fn under_and_over_again_tells_nothing_more_but_another_month_does() {
     let alerts = alerts_of(&chain, ada).await;
     assert_eq!(thresholds(&alerts), [80, 100, 80, 100]);
     assert_eq!(alerts[3].details["period_start"], "2026-03-01");
+    chain.spend(ada, "85.00", "2026-02-11").await;
+    let alerts = alerts_of(&chain, ada).await;
+    assert_eq!(thresholds(&alerts), [80, 100, 80, 100, 80]);
+    assert_eq!(alerts[4].details["period_start"], "2026-02-01");
+}
+
+#[tokio::test]
+async fn a_higher_limit_arms_its_thresholds_again() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    let budget = chain.budget(ada, 10_000).await;
+    chain.spend(ada, "90.00", "2026-02-10").await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80]);
+    limit(&chain, ada, budget, "200").await;
+    chain.spend(ada, "60.00", "2026-02-10").await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80], "75 %");
+    chain.spend(ada, "10.00", "2026-02-10").await;
+    let alerts = alerts_of(&chain, ada).await;
+    assert_eq!(thresholds(&alerts), [80, 80], "80 % of the new limit");
+    assert_eq!(alerts[1].details["amount"], "200.00");
+    // Higher, and at once so much more that it is crossed again.
+    limit(&chain, ada, budget, "300").await;
+    chain.spend(ada, "80.00", "2026-02-10").await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80, 80, 80]);
+    // Up and down again: it is still reached, and was told of.
+    limit(&chain, ada, budget, "1000").await;
+    limit(&chain, ada, budget, "300").await;
+    chain.spend(ada, "1.00", "2026-02-10").await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80, 80, 80]);
+    // A lower one is reached at once; the next booking tells.
+    limit(&chain, ada, budget, "241").await;
+    chain.spend(ada, "0.01", "2026-02-10").await;
+    assert_eq!(thresholds(&alerts_of(&chain, ada).await), [80, 80, 80, 100]);
 }
 
 #[tokio::test]

@@ -22,10 +22,11 @@ async fn budget(ada: &Person, set: &Value) -> Answer {
     ada.post("/v1/budgets", &body).await.expect(201)
 }
 
+/// Where a budget of 100 that carries nothing over stands.
 fn standing(start: &str, end: &str, spent: &str, remaining: &str, percent: i64) -> Value {
     json!({
-        "period_start": start, "period_end": end, "spent": spent, "remaining": remaining,
-        "percent": percent
+        "period_start": start, "period_end": end, "amount": "100.00", "carried": "0.00",
+        "spent": spent, "remaining": remaining, "percent": percent
     })
 }
 

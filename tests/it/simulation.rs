@@ -6,9 +6,7 @@
 //! One seed, as long as wanted: `tools/simulate --seed 7 --steps 500`. The same seed is the same story.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::env;
 use std::fmt::Write as _;
-use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,9 +39,9 @@ use wealth_companion::store::{StoreError, Tx};
 
 use crate::support::chain::{Chain, Household, day, expense, noon};
 use crate::support::recount::recount_of;
-use crate::support::stack;
+use crate::support::{seeds, stack};
 
-/// Seeds of a run of the tests; `SIMULATE_SEEDS` asks for others: `1-300`, or one: `7`.
+/// Seeds of a run of the tests.
 const SEEDS: u64 = 60;
 const STEPS: usize = 80;
 const PEOPLE: [&str; 2] = ["ada", "bob"];
@@ -104,7 +102,9 @@ impl Topics {
     fn put(&mut self, delivery: &Delivery) {
         let consumer = match delivery.topic.as_str() {
             topic if topic.starts_with("finance.transaction.") => "projector",
-            "finance.budget.exceeded" | "ai.insight.generated" => "notifier",
+            "finance.budget.exceeded" | "finance.goal.achieved" | "ai.insight.generated" => {
+                "notifier"
+            }
             // Nobody here hears of it.
             _ => return,
         };
@@ -663,22 +663,10 @@ async fn text(db: &impl ConnectionTrait, query: &str) -> String {
     row.expect("a row").try_get_by_index(0).expect("a text")
 }
 
-fn number(text: &str) -> u64 {
-    text.parse().expect("a number")
-}
-
-fn asked_seeds() -> Option<RangeInclusive<u64>> {
-    let text = env::var("SIMULATE_SEEDS").ok()?;
-    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
-    Some(number(first)..=number(last))
-}
-
 #[test]
 fn whatever_fails_the_books_are_right() {
-    let steps = env::var("SIMULATE_STEPS").map_or(STEPS, |steps| {
-        usize::try_from(number(&steps)).expect("a count")
-    });
-    for seed in asked_seeds().unwrap_or(1..=SEEDS) {
+    let steps = seeds::steps(STEPS);
+    for seed in seeds::seeds(SEEDS) {
         let (problems, story) = simulate(seed, steps, Bug::None);
         assert!(
             problems.is_empty(),

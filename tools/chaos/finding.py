@@ -106,7 +106,8 @@ def find(people, database, run, on_topics):
     if code != 0:
         raise Failed(f"`dlq list` ended with {code}: {letters}")
     code, said = run("verify")
-    crossings = database.rows("SELECT budget_id, period_start, threshold FROM budget_crossings")
+    crossings = database.rows("SELECT budget_id, period_start, threshold FROM budget_crossings UNION ALL "
+                              "SELECT budget_id, period_start, threshold FROM budget_crossings_past")
     return Found(
         people={person.books.name: mine(person) for person in people}, log=log, topics=topics(run) if on_topics else None,
         inbox=[(consumer, dashed(id)) for consumer, id in database.rows("SELECT consumer, event_id FROM inbox")],

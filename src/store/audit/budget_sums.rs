@@ -12,6 +12,7 @@ use crate::domain::period::Period;
 use crate::domain::transaction::TransactionType;
 use crate::store::StoreError;
 use crate::store::budgets::{self, Budget};
+use crate::store::entities::budget_periods;
 use crate::store::sql::{all, count, list};
 use crate::store::transactions::PARTS;
 
@@ -23,11 +24,12 @@ impl Recount {
     ) -> Result<(), StoreError> {
         for budget in budgets::of_many_users(db, &[user_id]).await? {
             let kept = budgets::all_kept(db, budget.id).await?;
-            if kept.is_empty() {
+            if kept.is_empty() && budget.rollover_from.is_none() {
                 continue;
             }
             self.budget_periods += kept.len() as u64;
             let days = spent_on_days(db, &budget).await?;
+            self.missing_periods(&budget, &kept, &days)?;
             for row in kept {
                 let (budget_id, period_start, period_end) =
                     (budget.id, row.period_start, row.period_end);
@@ -65,6 +67,37 @@ impl Recount {
         Ok(())
     }
 
+    /// Of a budget that carries over, no period with spending may be missing.
+    fn missing_periods(
+        &mut self,
+        budget: &Budget,
+        kept: &[budget_periods::Model],
+        days: &BTreeMap<NaiveDate, i64>,
+    ) -> Result<(), StoreError> {
+        let Some(first) = budget.rollover_from else {
+            return Ok(());
+        };
+        let mut missing: BTreeMap<NaiveDate, Vec<i64>> = BTreeMap::new();
+        for (day, minor) in days.range(first..) {
+            let Some(period) = budget.period_of(*day) else {
+                continue;
+            };
+            if !kept.iter().any(|row| row.period_start == period.start) {
+                missing.entry(period.start).or_default().push(*minor);
+            }
+        }
+        for (period_start, minors) in missing {
+            self.findings.push(Finding::BudgetPeriod {
+                user_id: budget.user_id,
+                budget_id: budget.id,
+                period_start,
+                kept_minor: 0,
+                counted_minor: sum(minors, budget.user_id)?,
+            });
+        }
+        Ok(())
+    }
+
     /// Each crossing was said by one event, and each such event becomes one alert, historic or not;
     /// alerts go only with their user.
     pub(super) async fn crossings(
@@ -72,8 +105,9 @@ impl Recount {
         db: &impl ConnectionTrait,
         user_id: Uuid,
     ) -> Result<(), StoreError> {
-        let of_user = "FROM budget_crossings c JOIN budgets b ON b.id = c.budget_id \
-             WHERE b.user_id = $1";
+        let of_user = "FROM (SELECT budget_id, period_start, threshold, event_id FROM budget_crossings \
+             UNION ALL SELECT budget_id, period_start, threshold, event_id FROM budget_crossings_past) c \
+             JOIN budgets b ON b.id = c.budget_id WHERE b.user_id = $1";
         self.crossings = count(db, format!("SELECT COUNT(*) {of_user}"), [user_id.into()]).await?;
         let text = format!(
             "SELECT c.budget_id, c.period_start, c.threshold, c.event_id {of_user} AND NOT EXISTS \

@@ -81,6 +81,17 @@ pub enum Finding {
         /// The last day.
         period_end: NaiveDate,
     },
+    /// What a goal has is not the sum of its contributions.
+    GoalSum {
+        /// Whose goal.
+        user_id: Uuid,
+        /// Which goal.
+        goal_id: Uuid,
+        /// The sum.
+        kept_minor: i64,
+        /// What the contributions make.
+        counted_minor: i64,
+    },
     /// A threshold was crossed, the notifier has handled all there is, and no alert tells of it.
     UntoldCrossing {
         /// Whose budget.
@@ -161,6 +172,7 @@ impl Finding {
             | Self::DailySpending { .. }
             | Self::BudgetPeriod { .. }
             | Self::StrayPeriod { .. }
+            | Self::GoalSum { .. }
             | Self::Words { .. } => true,
             Self::UntoldCrossing { .. }
             | Self::Foreign { .. }
@@ -234,6 +246,16 @@ impl fmt::Display for Finding {
                 f,
                 "user {user_id}: budget {budget_id}: a sum is kept for {period_start} to {period_end}, \
                  which is no period of this budget, or as somebody else's"
+            ),
+            Self::GoalSum {
+                user_id,
+                goal_id,
+                kept_minor,
+                counted_minor,
+            } => write!(
+                f,
+                "user {user_id}: goal {goal_id}: kept {kept_minor}, its contributions make \
+                 {counted_minor} minor units"
             ),
             Self::UntoldCrossing {
                 user_id,

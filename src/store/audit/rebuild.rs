@@ -12,7 +12,9 @@ use super::repair::{replace_daily, replace_monthly};
 use crate::events::catalogue::{PROJECTOR, PROJECTOR_HEARS};
 use crate::store::event_log::{self, LogPosition};
 use crate::store::sql::execute;
-use crate::store::{StoreError, Tx, dead_letters, inbox, read_models, search, users, wallets};
+use crate::store::{
+    StoreError, Tx, budgets, dead_letters, inbox, read_models, search, users, wallets,
+};
 
 /// Events that one statement records at the most.
 const BATCH: usize = 1_000;
@@ -65,9 +67,12 @@ pub(super) async fn user(
     replace_monthly(tx, user_id).await?;
     replace_daily(tx, user_id).await?;
     search::replace(tx, user_id).await?;
-    // Periods are summed up from the days by whoever needs them.
+    // Periods are summed up from the days by whoever needs them, but for those that carry over.
     let text = "DELETE FROM budget_periods WHERE user_id = $1";
     execute(&**tx, text, [user_id.into()]).await?;
+    for budget in budgets::of_many_users(&**tx, &[user_id]).await? {
+        budgets::keep_whole_past(tx, &budget, now).await?;
+    }
     let mut events = known.events;
     let late = event_log::said_by(&**tx, &[user_id], PROJECTOR_HEARS, known.horizon).await?;
     events.extend(

@@ -20,6 +20,7 @@ use crate::store::{NO_CATEGORY, StoreError};
 #[derive(Debug, Default)]
 pub(super) struct Recount {
     pub(super) wallets: u64,
+    pub(super) goals: u64,
     pub(super) monthly_cells: u64,
     pub(super) daily_cells: u64,
     pub(super) budget_periods: u64,
@@ -43,6 +44,7 @@ impl Recount {
             ..Self::default()
         };
         recount.wallets(db, user_id).await?;
+        recount.goals(db, user_id).await?;
         if !recount.sums_pending {
             recount.monthly(db, user_id).await?;
             recount.daily(db, user_id).await?;
@@ -99,6 +101,26 @@ impl Recount {
                     counted_minor,
                 };
                 self.findings.push(found);
+            }
+        }
+        Ok(())
+    }
+
+    async fn goals(&mut self, db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), StoreError> {
+        let text = "SELECT g.id, g.contributed_minor, CAST(COALESCE(SUM(c.amount_minor), 0) AS BIGINT) \
+             FROM goals g LEFT JOIN goal_contributions c ON c.goal_id = g.id AND c.user_id = g.user_id \
+             WHERE g.user_id = $1 GROUP BY g.id, g.contributed_minor ORDER BY g.id";
+        for row in all(db, text, [user_id.into()]).await? {
+            let (goal_id, kept_minor) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let counted_minor = row.try_get_by_index(2)?;
+            self.goals += 1;
+            if kept_minor != counted_minor {
+                self.findings.push(Finding::GoalSum {
+                    user_id,
+                    goal_id,
+                    kept_minor,
+                    counted_minor,
+                });
             }
         }
         Ok(())

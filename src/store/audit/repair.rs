@@ -11,7 +11,7 @@ use crate::domain::transaction::TransactionType;
 use crate::events::catalogue::PROJECTOR;
 use crate::store::sql::{execute, month_of};
 use crate::store::transactions::PARTS;
-use crate::store::{NO_CATEGORY, StoreError, Tx, dead_letters, search, users, wallets};
+use crate::store::{NO_CATEGORY, StoreError, Tx, budgets, dead_letters, search, users, wallets};
 
 /// Counts the user again and repairs what differs; gives the count and how many differences are
 /// gone. Whoever has got bookings on their way since is left alone.
@@ -44,6 +44,10 @@ pub(super) async fn user(
     }
     if words {
         search::replace(tx, user_id).await?;
+    }
+    // What was dropped or is missing of a budget that carries over.
+    for budget in budgets::of_many_users(&**tx, &[user_id]).await? {
+        budgets::keep_whole_past(tx, &budget, now).await?;
     }
     // What was refused is counted now: re-driven, it would be counted twice.
     dead_letters::settle(tx, PROJECTOR, user_id, now).await?;
@@ -103,6 +107,23 @@ async fn repair_row(tx: &Tx, finding: &Finding, now: DateTime<Utc>) -> Result<()
                 &**tx,
                 "DELETE FROM budget_periods WHERE budget_id = $1 AND period_start = $2",
                 [(*budget_id).into(), (*period_start).into()],
+            )
+            .await?;
+        }
+        Finding::GoalSum {
+            user_id,
+            goal_id,
+            counted_minor,
+            ..
+        } => {
+            execute(
+                &**tx,
+                "UPDATE goals SET contributed_minor = $3 WHERE id = $1 AND user_id = $2",
+                [
+                    (*goal_id).into(),
+                    (*user_id).into(),
+                    (*counted_minor).into(),
+                ],
             )
             .await?;
         }

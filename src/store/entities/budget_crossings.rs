@@ -1,4 +1,4 @@
-//! Thresholds that were reached: one row, one alert.
+//! Thresholds that are reached: one row, one alert.
 
 use sea_orm::entity::prelude::*;
 

@@ -56,6 +56,12 @@ const WRITTEN: [(&str, &str); 10] = [
         "budget_crossings",
         "hex(budget_id), period_start, threshold",
     ),
+    (
+        "budget_crossings_past",
+        "hex(budget_id), period_start, threshold",
+    ),
+    ("goals", "hex(id), contributed_minor, achieved_at"),
+    ("goal_contributions", "hex(goal_id), amount_minor"),
     ("alerts", "hex(user_id), kind, title"),
     ("event_log", "hex(event_id)"),
     ("outbox", "position"),

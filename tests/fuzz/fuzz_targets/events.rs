@@ -4,7 +4,7 @@
 //! One event a line.
 #![no_main]
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::NaiveDate;
 use libfuzzer_sys::fuzz_target;
@@ -19,6 +19,7 @@ use wealth_companion::events::envelope::{trace_of, with_log_position};
 use wealth_companion::events::{Event, EventData};
 use wealth_companion::projector::fold::{Fold, Movement, watched};
 use wealth_companion::store::budgets::Budget;
+use wealth_companion::store::read_models::Standings;
 use wealth_companion_fuzz::{CANARY, count_texts, noon, replace_text};
 
 fuzz_target!(|data: &[u8]| {
@@ -121,6 +122,8 @@ fn budgets(moved: &[Moved]) -> Vec<Budget> {
                 starts_on: (number % 2 == 1).then_some(booking.date),
                 alert_at: Thresholds::new(vec![1, 80, 100]).expect("thresholds"),
                 category_ids: Vec::new(),
+                rollover_from: None,
+                former_limits: Vec::new(),
                 version: 1,
                 created_at: noon(),
                 updated_at: noon(),
@@ -134,7 +137,10 @@ fn budgets(moved: &[Moved]) -> Vec<Budget> {
 }
 
 fn fold<'a>(budgets: &'a [Budget], moved: impl Iterator<Item = &'a Moved>) -> Option<Fold<'a>> {
-    let mut fold = Fold::new(budgets, HashMap::new(), HashSet::new());
+    let moved: Vec<&Moved> = moved.collect();
+    let movements: Vec<&Movement> = moved.iter().map(|it| &it.movement).collect();
+    let watched = watched(budgets, &movements, |_| noon().date_naive());
+    let mut fold = Fold::new(budgets, Standings::untouched(&watched));
     for it in moved {
         fold.apply(&it.movement).ok()?;
     }
@@ -198,7 +204,7 @@ fn folded(moved: &[Moved]) {
 /// Each threshold of a period once, and only where it was reached, in a period that was watched.
 fn told_once(fold: &Fold<'_>, moved: &[Moved], budgets: &[Budget]) {
     let movements: Vec<&Movement> = moved.iter().map(|it| &it.movement).collect();
-    let watched: HashSet<_> = watched(budgets, &movements)
+    let watched: HashSet<_> = watched(budgets, &movements, |_| noon().date_naive())
         .iter()
         .map(|(budget, period)| (budget.id, period.start))
         .collect();
@@ -207,7 +213,7 @@ fn told_once(fold: &Fold<'_>, moved: &[Moved], budgets: &[Budget]) {
         assert!(keys.insert(crossing.key()), "{crossing:?} is told twice");
         assert!(budget::reached(
             crossing.spent.minor(),
-            crossing.budget.limit.minor(),
+            crossing.available.minor(),
             crossing.threshold
         ));
         assert!(watched.contains(&(crossing.budget.id, crossing.period.start)));

@@ -200,7 +200,11 @@ async fn only_the_sidecar_may_ask_and_deliver() {
         .map(|subscription| subscription["topic"].as_str().expect("a text"))
         .collect();
     let prefix = &cluster.topics.prefix;
-    let heard = ["finance.budget.exceeded", "ai.insight.generated"];
+    let heard = [
+        "finance.budget.exceeded",
+        "finance.goal.achieved",
+        "ai.insight.generated",
+    ];
     assert_eq!(topics, heard.map(|topic| format!("{prefix}{topic}")));
 
     let body = r#"{"data_base64":"eA=="}"#;

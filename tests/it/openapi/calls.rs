@@ -32,6 +32,8 @@ pub(super) struct Owner {
     category: String,
     transaction: String,
     budget: String,
+    goal: String,
+    contribution: String,
     alert: String,
     unused_wallet: String,
     unused_category: String,
@@ -55,7 +57,13 @@ impl Owner {
             .await
             .expect(201)
             .id();
+        let goal = json!({"name": "Holidays", "target_amount": "1000", "currency": "USD"});
+        let goal = person.post("/v1/goals", &goal).await.expect(201).id();
+        let given = format!("/v1/goals/{goal}/contributions");
+        let given = person.post(&given, &json!({"amount": "1"})).await;
         Self {
+            goal,
+            contribution: given.expect(201).id(),
             unused_wallet: person.wallet("Empty", "EUR", "0").await,
             unused_category,
             person,
@@ -77,6 +85,8 @@ impl Owner {
             ("categories", _) => &self.category,
             ("transactions", _) => &self.transaction,
             ("budgets", _) => &self.budget,
+            ("goals", _) => &self.goal,
+            ("contributions", _) => &self.contribution,
             ("alerts", _) => &self.alert,
             _ => panic!("{}: what is it about?", operation.id),
         }

@@ -147,6 +147,8 @@ INSERT INTO budget_periods SELECT id, month, month + INTERVAL '1 month' - INTERV
   FROM budgets, generate_series(DATE '2025-03-01', '2026-02-01', '1 month') month ORDER BY month;
 INSERT INTO budget_crossings SELECT budget_id, period_start, 80, user_id, gen_random_uuid(), updated_at
   FROM budget_periods WHERE user_id <> '{ada}';
+INSERT INTO budget_crossings_past SELECT gen_random_uuid(), budget_id, period_start, 80, user_id, updated_at, updated_at
+  FROM budget_periods WHERE user_id <> '{ada}';
 INSERT INTO sessions SELECT pg_temp.v7(10, n), pg_temp.v7(1, n), now(), TIMESTAMPTZ '{now}' + INTERVAL '7 days', NULL
   FROM generate_series(1, {others}) n;
 INSERT INTO idempotency_keys SELECT pg_temp.v7(1, n), k, '\x00', '\x00', TIMESTAMPTZ '{now}'

@@ -207,12 +207,15 @@ impl Owner {
                 starts_on,
                 alert_at: Thresholds::new(vec![50, 100, 200]).expect("thresholds"),
                 category_ids,
+                rollover_from: None,
+                former_limits: Vec::new(),
                 version: 1,
                 created_at: now,
                 updated_at: now,
             };
             let made = budget.clone();
-            let unit = move |tx| async move { budgets::create(&tx, &made).await };
+            let today = now.date_naive();
+            let unit = move |tx| async move { budgets::create(&tx, &made, today).await };
             chain.store.write(unit).await.expect("a budget");
             budgets.push(budget);
         }

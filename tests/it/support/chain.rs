@@ -318,13 +318,15 @@ impl Chain {
             starts_on: None,
             alert_at: Thresholds::default(),
             category_ids: vec![household.category_id],
+            rollover_from: None,
+            former_limits: Vec::new(),
             version: 1,
             created_at: now,
             updated_at: now,
         };
         let id = budget.id;
         self.store
-            .write(move |tx| async move { budgets::create(&tx, &budget).await })
+            .write(move |tx| async move { budgets::create(&tx, &budget, now.date_naive()).await })
             .await
             .expect("a budget");
         id

@@ -27,6 +27,8 @@ pub(crate) mod recount;
 pub(crate) mod redis;
 /// Everything that the database holds.
 pub(crate) mod rows;
+/// Which seeds are played.
+pub(crate) mod seeds;
 /// A real sidecar.
 pub(crate) mod sidecar;
 /// The real parts, and databases on them.

@@ -142,14 +142,22 @@ impl Things {
             .into_iter()
             .filter(|(it, _)| it.method == Method::POST && !of_people(&it.path))
             .collect();
-        // Others refer to wallets and categories.
-        create.sort_by_key(|(it, _)| !matches!(it.collection(), "wallets" | "categories"));
+        // Others refer to wallets and categories, and some are made in others.
+        create.sort_by_key(|(it, _)| {
+            let is_referred_to = matches!(it.collection(), "wallets" | "categories");
+            (it.path.contains('{'), !is_referred_to)
+        });
         for (operation, schema) in &create {
             let body = things.example(schema);
-            let made = person.post(&operation.path, &body).await.expect(201);
-            things
-                .ids
-                .insert(operation.collection().to_owned(), made.id().into());
+            let path = if operation.path.contains('{') {
+                operation.path_of(&things)
+            } else {
+                operation.path.clone()
+            };
+            let made = person.post(&path, &body).await.expect(201);
+            let collection = made.header("location").split('/').nth(2);
+            let collection = collection.expect("a collection").to_owned();
+            things.ids.insert(collection, made.id().into());
         }
         let wallet = person
             .get(&format!("/v1/wallets/{}", things.id("wallets")))

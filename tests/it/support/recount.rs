@@ -109,18 +109,31 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "the notifier has not handled an event",
-        "SELECT type FROM event_log e WHERE type IN ('finance.budget.exceeded', 'ai.insight.generated') \
+        "SELECT type FROM event_log e WHERE type IN ('finance.budget.exceeded', 'finance.goal.achieved', 'ai.insight.generated') \
            AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.consumer = 'notifier' AND i.event_id = e.event_id)",
     ),
     (
         "a crossing is not told by one event and one alert",
-        "SELECT period_start || ' ' || threshold FROM budget_crossings c \
+        "SELECT period_start || ' ' || threshold FROM \
+         (SELECT event_id, period_start, threshold FROM budget_crossings UNION ALL \
+          SELECT event_id, period_start, threshold FROM budget_crossings_past) c \
          WHERE 1 <> (SELECT COUNT(*) FROM event_log e WHERE e.event_id = c.event_id) \
             OR 1 <> (SELECT COUNT(*) FROM alerts a WHERE a.source_event_id = c.event_id)",
     ),
     (
         "an alert tells of no crossing",
-        "SELECT title FROM alerts WHERE source_event_id NOT IN (SELECT event_id FROM budget_crossings)",
+        "SELECT title FROM alerts WHERE source_event <> 'finance.goal.achieved' AND source_event_id NOT IN \
+         (SELECT event_id FROM budget_crossings UNION ALL SELECT event_id FROM budget_crossings_past)",
+    ),
+    (
+        "an achieved goal is not told by one alert for each event",
+        "SELECT e.type FROM event_log e WHERE e.type = 'finance.goal.achieved' \
+           AND 1 <> (SELECT COUNT(*) FROM alerts a WHERE a.source_event_id = e.event_id)",
+    ),
+    (
+        "a goal is not the sum of its contributions",
+        "SELECT name FROM goals g WHERE contributed_minor <> \
+         (SELECT COALESCE(SUM(amount_minor), 0) FROM goal_contributions c WHERE c.goal_id = g.id)",
     ),
     ("a dead letter", "SELECT reason FROM dead_letters"),
 ];

@@ -247,13 +247,15 @@ impl Books {
             starts_on,
             alert_at: Thresholds::new(vec![80, 100]).unwrap(),
             category_ids,
+            rollover_from: None,
+            former_limits: Vec::new(),
             version: 1,
             created_at: now,
             updated_at: now,
         };
         let id = budget.id;
         self.store
-            .write(move |tx| async move { budgets::create(&tx, &budget).await })
+            .write(move |tx| async move { budgets::create(&tx, &budget, now.date_naive()).await })
             .await
             .unwrap();
         id
