@@ -217,7 +217,7 @@ def beside_sign_ins(args, database):
 def watched(args, name, folder):
     """Bookings at the top rate while nobody watches, and while somebody is told everything. All are up at once, each with
     a database of its own, and have their turns of a second in random order: what the machine does beside hits all alike.
-    Two that nobody watches tell what of a difference is chance."""
+    Two that nobody watches tell what of a difference is chance; the others stand beside the middle of them."""
     with contextlib.ExitStack() as stack:
         watched_by = {work: None if kind is None else stack.enter_context(contextlib.closing(Watchers(**kind)))
                       for work, kind in WATCHERS.items()}
@@ -238,7 +238,9 @@ def watched(args, name, folder):
                 # The first is for what comes once: connections, plans, caches.
                 if turn:
                     seen[work].append(row)
-    return [{"work": work, **middle(rows), "watched_ratio": total(rows) / total(seen[UNWATCHED])} for work, rows in seen.items()]
+    first, again = total(seen[UNWATCHED]), total(seen[UNWATCHED_AGAIN])
+    beside = {UNWATCHED: first, UNWATCHED_AGAIN: first}
+    return [{"work": work, **middle(rows), "watched_ratio": total(rows) / beside.get(work, (first + again) / 2)} for work, rows in seen.items()]
 
 
 def middle(rows):

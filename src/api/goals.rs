@@ -24,7 +24,6 @@ use crate::http::request::RequestContext;
 use crate::http::{Body, Checks, Problem, Query, cursor};
 use crate::store::StoreError;
 use crate::store::goals::{self, Goal, GoalChange, Pace};
-use sea_orm::ConnectionTrait;
 
 /// The list that cursors name.
 const LIST: &str = "goals";
@@ -113,29 +112,6 @@ impl GoalView {
             updated_at: goal.updated_at,
         }
     }
-}
-
-async fn views(
-    db: &impl ConnectionTrait,
-    goals: &[Goal],
-    today: NaiveDate,
-) -> Result<Vec<GoalView>, StoreError> {
-    let paces = goals::paces(db, goals, today).await?;
-    let views = goals.iter().zip(paces);
-    Ok(views
-        .map(|(goal, pace)| GoalView::of(goal, pace, today))
-        .collect())
-}
-
-async fn view(
-    db: &impl ConnectionTrait,
-    goal: &Goal,
-    today: NaiveDate,
-) -> Result<GoalView, StoreError> {
-    let mut views = views(db, std::slice::from_ref(goal), today).await?;
-    views
-        .pop()
-        .ok_or_else(|| StoreError::Defect("a goal without a pace".to_owned()))
 }
 
 /// A goal to be made.
@@ -259,7 +235,7 @@ pub(super) async fn create(
         Ok(Created {
             location: format!("/v1/goals/{}", goal.id),
             version: goal.version,
-            view: view(&*tx, &goal, today).await?,
+            view: GoalView::of(&goal, goals::pace(&*tx, &goal, today).await?, today),
             position,
         })
     })
@@ -282,8 +258,12 @@ pub(super) async fn list(
     let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let page = goals::list(api.store.reads(), session.user_id(), page).await?;
     let today = period::today(api.clock.now(), session.user.time_zone);
+    let paces = goals::paces(api.store.reads(), &page.items, today).await?;
+    let items = page.items.iter().zip(paces);
     Ok(HttpResponse::Ok().json(GoalPage {
-        items: views(api.store.reads(), &page.items, today).await?,
+        items: items
+            .map(|(goal, pace)| GoalView::of(goal, pace, today))
+            .collect(),
         next_cursor: cursor::next(LIST, page.next.as_ref())?,
     }))
 }
@@ -303,9 +283,10 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let goal = goals::get(api.store.reads(), session.user_id(), *id).await?;
     let today = period::today(api.clock.now(), session.user.time_zone);
+    let pace = goals::pace(api.store.reads(), &goal, today).await?;
     Ok(HttpResponse::Ok()
         .insert_header(etag::header(goal.version))
-        .json(view(api.store.reads(), &goal, today).await?))
+        .json(GoalView::of(&goal, pace, today)))
 }
 
 /// Change a goal. One that was achieved and takes more now than there is can be achieved again.
@@ -330,7 +311,8 @@ pub(super) async fn amend(
     let today = period::today(act.now, session.user.time_zone);
     let ((version, view), position) = answer::write(&api, act.user_id, move |tx| async move {
         let (goal, position) = goals::change(&tx, act, id, expected.0, change).await?;
-        Ok(((goal.version, view(&*tx, &goal, today).await?), position))
+        let pace = goals::pace(&*tx, &goal, today).await?;
+        Ok(((goal.version, GoalView::of(&goal, pace, today)), position))
     })
     .await?;
     Ok(answer::changed(version, position, &view))

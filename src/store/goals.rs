@@ -341,6 +341,20 @@ pub struct Pace {
     pub days: u32,
 }
 
+/// The pace of a goal.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn pace(
+    db: &impl ConnectionTrait,
+    goal: &Goal,
+    today: NaiveDate,
+) -> Result<Pace, StoreError> {
+    let paces = paces(db, std::slice::from_ref(goal), today).await?;
+    let pace = paces.into_iter().next();
+    pace.ok_or_else(|| StoreError::Defect("a goal without a pace".to_owned()))
+}
+
 /// The pace of each of these goals of one user, in their order: what was contributed, or what bookings
 /// moved in the wallet.
 ///
@@ -372,13 +386,13 @@ pub async fn paces(
     let given = Given::new(["goal_id", "of_wallet", "owner_id", "since"], rows);
     let text = "SELECT goal_id, CAST(SUM(minor) AS BIGINT) FROM ( \
            SELECT given.goal_id, c.amount_minor AS minor FROM given \
-             JOIN goal_contributions c ON c.goal_id = given.goal_id AND c.date > given.since AND c.date <= $1 \
+             JOIN goal_contributions c ON c.goal_id = given.goal_id AND c.date >= given.since AND c.date <= $1 \
              WHERE c.user_id = given.owner_id \
            UNION ALL SELECT given.goal_id, CASE t.type WHEN $2 THEN t.amount_minor ELSE -t.amount_minor END \
-             FROM given JOIN transactions t ON t.wallet_id = given.of_wallet AND t.date > given.since AND t.date <= $1 \
+             FROM given JOIN transactions t ON t.wallet_id = given.of_wallet AND t.date >= given.since AND t.date <= $1 \
              WHERE t.user_id = given.owner_id \
            UNION ALL SELECT given.goal_id, x.amount_minor FROM given \
-             JOIN transfers x ON x.to_wallet_id = given.of_wallet AND x.date > given.since AND x.date <= $1 \
+             JOIN transfers x ON x.to_wallet_id = given.of_wallet AND x.date >= given.since AND x.date <= $1 \
              WHERE x.user_id = given.owner_id) moves GROUP BY goal_id";
     let income = TransactionType::Income.as_str();
     let mut saved: HashMap<Uuid, i64> = HashMap::new();
