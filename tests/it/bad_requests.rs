@@ -85,6 +85,11 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
     ada.wallet("Second", "USD", "0").await;
     let spent = json!({"wallet_id": things.id("wallets"), "type": "expense", "amount": "1"});
     ada.post("/v1/transactions", &spent).await.expect(201);
+    let goal = json!({"name": "Second", "target_amount": "1", "currency": "USD"});
+    ada.post("/v1/goals", &goal).await.expect(201);
+    let given = format!("/v1/goals/{}/contributions", things.id("goals"));
+    let put = json!({"amount": "1"});
+    ada.post(&given, &put).await.expect(201);
     let old = json!({
         "wallet_id": things.id("wallets"), "type": "expense", "amount": "1", "date": "2021-01-01",
         "category_id": things.id("categories")

@@ -16,6 +16,7 @@ use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::events::{Event, EventData, EventType, schema};
 use wealth_companion::operator::topics;
 use wealth_companion::store::categories::{self, Category};
+use wealth_companion::store::goals::{self, Goal};
 use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::wallets::{self, Wallet};
 
@@ -184,8 +185,30 @@ async fn a_life(chain: &Chain) -> Household {
         .await
         .expect("deleted");
     chain.spend(ada, "120.00", "2026-02-10").await;
+    goal_of(chain, ada).await;
     chain.settle().await;
     ada
+}
+
+/// What is in the household's wallet is enough for it.
+async fn goal_of(chain: &Chain, who: Household) {
+    let (now, usd) = (chain.clock.now(), Currency::parse("USD").expect("a currency"));
+    let goal = Goal {
+        id: chain.ids.v7(now),
+        user_id: who.user_id,
+        name: "Bicycle".to_owned(),
+        target: Money::new(1, usd),
+        target_date: None,
+        wallet_id: Some(who.wallet_id),
+        saved: Money::zero(usd),
+        achieved_at: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let act = chain.act(who);
+    let unit = move |tx| async move { goals::create(&tx, act, &goal).await };
+    chain.store.write(unit).await.expect("a goal");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::domain::text::check_text;
 use crate::http::etag::{self, IfMatch};
 use crate::http::request::RequestContext;
 use crate::http::{Body, Checks, Problem, Query, cursor};
-use crate::store::goals::{self, Contribution, NewContribution};
+use crate::store::goals::{self, Contribution};
 
 /// The list that cursors name.
 const LIST: &str = "contributions";
@@ -78,7 +78,7 @@ impl From<&Contribution> for ContributionView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"amount": "250.00", "date": "2026-02-10", "note": "Bonus"}))]
-pub struct ContributionInput {
+pub struct NewContribution {
     /// `deposit` if left out. No more can be taken out than there is.
     #[serde(default, rename = "type")]
     contribution_type: ContributionType,
@@ -91,12 +91,12 @@ pub struct ContributionInput {
     note: Option<String>,
 }
 
-impl ContributionInput {
-    fn check(self, id: Uuid, today: NaiveDate) -> Result<NewContribution, Problem> {
+impl NewContribution {
+    fn check(self, id: Uuid, today: NaiveDate) -> Result<goals::NewContribution, Problem> {
         let mut checks = Checks::new();
         let note = checks.optional("/note", self.note, |note| check_text(&note, 1..=500));
         checks.finish()?;
-        Ok(NewContribution {
+        Ok(goals::NewContribution {
             id,
             amount: self.amount.0,
             is_withdrawal: self.contribution_type == ContributionType::Withdrawal,
@@ -119,7 +119,7 @@ pub struct ContributionPage {
 #[utoipa::path(
     tag = "goals",
     operation_id = "contribute",
-    request_body = ContributionInput,
+    request_body = NewContribution,
     params(("id" = Uuid, Path, description = "The goal")),
     responses((status = 201, description = "The contribution", body = ContributionView))
 )]
@@ -130,7 +130,7 @@ pub(crate) async fn create(
     context: RequestContext,
     key: IdempotencyKey,
     id: web::Path<Uuid>,
-    body: Body<ContributionInput>,
+    body: Body<NewContribution>,
 ) -> Result<HttpResponse, Problem> {
     let act = answer::act(&api, &session, &context);
     let today = period::today(act.now, session.user.time_zone);
