@@ -20,6 +20,8 @@ pub mod dashboard;
 pub mod goals;
 /// How amounts and changes come in.
 pub mod input;
+/// What was found worth knowing.
+pub mod insights;
 /// How much of what one user or address may ask.
 pub mod limits;
 /// The user of the session.
@@ -152,6 +154,8 @@ macro_rules! add_every_route {
             .service(goals::contributions::list)
             .service(goals::contributions::get)
             .service(goals::contributions::delete)
+            .service(insights::list)
+            .service(insights::dismiss)
             .service(streams::follow)
             .service(alerts::list)
             .service(alerts::mark_all_read)

@@ -31,6 +31,7 @@ use crate::http::request::{self, Leaving};
 use crate::lifecycle::{Lifecycle, open_files};
 use crate::notifier::Notifier;
 use crate::projector::Projector;
+use crate::projector::insights::{Looker, Looks};
 use crate::redis::Redis;
 use crate::secrets::signing_key;
 use crate::state::State;
@@ -291,11 +292,16 @@ impl Parts {
     }
 
     fn projector(&self) -> Arc<dyn Handler> {
-        Arc::new(Projector::new(
-            self.store.clone(),
-            self.clock.clone(),
-            self.ids.clone(),
-        ))
+        let (store, clock, ids) = (self.store.clone(), self.clock.clone(), self.ids.clone());
+        let projector = Projector::new(store.clone(), clock.clone(), ids.clone());
+        let Some(every) = self.config.insights.every else {
+            return Arc::new(projector);
+        };
+        let looks = Arc::new(Looks::default());
+        let looker = Looker::new(store, clock, ids, every);
+        let looking = looker.run(Arc::clone(&looks), self.lifecycle.draining());
+        self.lifecycle.spawn("insights", looking);
+        Arc::new(projector.telling(looks))
     }
 
     fn notifier(&self) -> Arc<dyn Handler> {

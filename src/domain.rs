@@ -10,6 +10,8 @@ pub mod budget;
 pub mod category;
 /// How goals come along.
 pub mod goal;
+/// What is worth knowing of somebody's spending.
+pub mod insight;
 /// Currencies and exact amounts.
 pub mod money;
 /// Recurring periods, calendar months and local days in time zones.

@@ -5,6 +5,8 @@
 
 /// What a batch of bookings does to the sums and the budgets: pure.
 pub mod fold;
+/// What is worth knowing of somebody's books.
+pub mod insights;
 /// What is said of a crossing.
 pub mod words;
 
@@ -24,6 +26,7 @@ use crate::events::{Event, EventType, Source, catalogue};
 use crate::store::users::{self, Concerned};
 use crate::store::{Store, StoreError, Tx, budgets, event_log, goals, inbox, read_models, search};
 use fold::{Crossing, Fold, Movement};
+use insights::Looks;
 
 /// The handler of the role.
 #[derive(Debug, Clone)]
@@ -31,13 +34,26 @@ pub struct Projector {
     store: Store,
     clock: Clock,
     ids: Ids,
+    looks: Option<Arc<Looks>>,
 }
 
 impl Projector {
     /// A projector on this database.
     #[must_use]
     pub fn new(store: Store, clock: Clock, ids: Ids) -> Self {
-        Self { store, clock, ids }
+        Self {
+            store,
+            clock,
+            ids,
+            looks: None,
+        }
+    }
+
+    /// One that tells these whose books have changed.
+    #[must_use]
+    pub fn telling(mut self, looks: Arc<Looks>) -> Self {
+        self.looks = Some(looks);
+        self
     }
 }
 
@@ -56,10 +72,17 @@ impl Handler for Projector {
             ids: self.ids.clone(),
         };
         async move {
+            let owners: BTreeSet<Uuid> = batch
+                .iter()
+                .map(|heard| heard.event.data.user_id())
+                .collect();
             let outcomes = self
                 .store
                 .write(move |tx| async move { unit.project(&tx, &batch).await })
                 .await?;
+            if let Some(looks) = &self.looks {
+                looks.ask(owners);
+            }
             crash::point("projector.after_commit_before_ack");
             Ok(outcomes)
         }

@@ -33,6 +33,8 @@ pub mod goals;
 pub mod idempotency;
 /// Which events a consumer has handled.
 pub mod inbox;
+/// What was found worth knowing.
+pub mod insights;
 /// What of the log is still to be published outside of the database.
 pub mod outbox;
 /// Sums that the projector keeps.

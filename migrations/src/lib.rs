@@ -18,6 +18,7 @@ mod m20261128_000007_log_moves;
 mod m20261128_000008_parts;
 mod m20261128_000011_rollover;
 mod m20261128_000012_goals;
+mod m20261128_000013_insights;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000008_parts::Migration),
             Box::new(m20261128_000011_rollover::Migration),
             Box::new(m20261128_000012_goals::Migration),
+            Box::new(m20261128_000013_insights::Migration),
         ]
     }
 }

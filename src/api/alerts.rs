@@ -19,7 +19,7 @@ const LIST: &str = "alerts";
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AlertView {
     id: Uuid,
-    /// `budget_warning`, `budget_exceeded` or `goal_achieved`; more kinds may come.
+    /// `budget_warning`, `budget_exceeded`, `goal_achieved`, or the kind of an insight; more may come.
     #[schema(example = "budget_exceeded")]
     kind: String,
     title: String,

@@ -161,6 +161,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::integer("retention.log_days", 1, TEN_YEARS_DAYS),
     KeySpec::integer("retention.inbox_days", 1, TEN_YEARS_DAYS),
     KeySpec::integer("retention.idempotency_hours", 1, 8_760),
+    KeySpec::integer("insights.every_ms", 0, 24 * 60 * MINUTE_MS),
     KeySpec::integer("lifecycle.drain_pause_ms", 0, TEN_MINUTES_MS),
     KeySpec::integer("lifecycle.drain_deadline_ms", 1, TEN_MINUTES_MS),
     KeySpec::new("log.format", Kind::Choice(&["auto", "json", "pretty"])),

@@ -49,6 +49,8 @@ pub struct Config {
     pub log: Log,
     /// Spans.
     pub traces: Traces,
+    /// What is worth knowing of somebody's books.
+    pub insights: Insights,
     /// The AI provider.
     pub ai: Ai,
 }
@@ -321,6 +323,16 @@ pub struct Retention {
     /// How long the answer to an idempotency key is kept: 1 to 8760 h (`idempotency_hours`).
     #[serde(rename = "idempotency_hours", deserialize_with = "decode::hours")]
     pub idempotency: Duration,
+}
+
+/// `[insights]`: what is worth knowing of somebody's books.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Insights {
+    /// Books are looked at after a booking, but not again before: 1 ms to a day (`every_ms`); none (0 in
+    /// the file): never.
+    #[serde(rename = "every_ms", deserialize_with = "decode::some_millis")]
+    pub every: Option<Duration>,
 }
 
 /// `[lifecycle]`: shutdown.

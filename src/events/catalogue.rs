@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Amount;
 pub use super::booking::{BookedSplit, Booking, Words};
+use crate::domain::insight::Kind;
 use crate::domain::money::Currency;
 use crate::domain::period::PeriodKind;
 use crate::domain::transaction::TransactionType;
@@ -354,13 +355,50 @@ pub struct BudgetExceeded {
 pub enum InsightType {
     /// A budget is about to break.
     BudgetWarning,
+    /// A category differs from its own past.
+    SpendingPattern,
+    /// A charge differs from what is usual, or may have been made twice.
+    Anomaly,
+    /// A payment comes back, or costs more than it did.
+    Subscription,
+    /// How a month or a budget will end.
+    Forecast,
+    /// Where something may be saved.
+    SavingsTip,
+}
+
+impl From<Kind> for InsightType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::SpendingPattern => Self::SpendingPattern,
+            Kind::Anomaly => Self::Anomaly,
+            Kind::Subscription => Self::Subscription,
+            Kind::Forecast => Self::Forecast,
+            Kind::SavingsTip => Self::SavingsTip,
+        }
+    }
+}
+
+impl InsightType {
+    /// The kind of the alert that tells of it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BudgetWarning => "budget_warning",
+            Self::SpendingPattern => Kind::SpendingPattern.as_str(),
+            Self::Anomaly => Kind::Anomaly.as_str(),
+            Self::Subscription => Kind::Subscription.as_str(),
+            Self::Forecast => Kind::Forecast.as_str(),
+            Self::SavingsTip => Kind::SavingsTip.as_str(),
+        }
+    }
 }
 
 /// Something that an insight is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RelatedEntity {
-    /// What it is: `budget`.
+    /// What it is: `budget`, `transaction` or `category`.
     #[serde(rename = "type")]
     pub entity_type: String,
     /// Its id.

@@ -23,7 +23,7 @@ pub fn alert(id: Uuid, heard: &Heard) -> Option<NewAlert> {
     let said = match &event.data {
         EventData::BudgetExceeded(data) => exceeded(data),
         EventData::GoalAchieved(data) => achieved(data),
-        EventData::InsightGenerated(data) => warning(data),
+        EventData::InsightGenerated(data) => insight(data),
         _ => return None,
     };
     Some(NewAlert {
@@ -120,7 +120,7 @@ fn achieved(data: &GoalAchieved) -> Said {
     }
 }
 
-fn warning(data: &InsightGenerated) -> Said {
+fn insight(data: &InsightGenerated) -> Said {
     let details = data.budget.as_ref().map(|budget| {
         let details = json!({
             "budget_id": budget.budget_id,
@@ -134,10 +134,10 @@ fn warning(data: &InsightGenerated) -> Said {
         with_carried(budget.carried.as_ref(), details)
     });
     Said {
-        kind: "budget_warning",
+        kind: data.insight_type.as_str(),
         title: data.title.clone(),
         message: data.message.clone(),
-        details: details.unwrap_or_else(|| json!({})),
+        details: details.unwrap_or_else(|| json!({"insight_id": data.insight_id})),
         budget_id: data.budget.as_ref().map(|budget| budget.budget_id),
         historic: data.historic,
     }

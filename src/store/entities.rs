@@ -20,6 +20,8 @@ pub mod goal_contributions;
 pub mod goals;
 pub mod idempotency_keys;
 pub mod inbox;
+pub mod insight_looks;
+pub mod insights;
 pub mod log_cursors;
 pub mod monthly_totals;
 pub mod outbox;

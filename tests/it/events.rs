@@ -192,7 +192,10 @@ async fn a_life(chain: &Chain) -> Household {
 
 /// What is in the household's wallet is enough for it.
 async fn goal_of(chain: &Chain, who: Household) {
-    let (now, usd) = (chain.clock.now(), Currency::parse("USD").expect("a currency"));
+    let (now, usd) = (
+        chain.clock.now(),
+        Currency::parse("USD").expect("a currency"),
+    );
     let goal = Goal {
         id: chain.ids.v7(now),
         user_id: who.user_id,

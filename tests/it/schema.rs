@@ -82,6 +82,8 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         goals,
         idempotency_keys,
         inbox,
+        insight_looks,
+        insights,
         log_cursors,
         monthly_totals,
         outbox,

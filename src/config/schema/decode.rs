@@ -16,6 +16,14 @@ pub(super) fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durat
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
+/// Milliseconds, where 0 is none.
+pub(super) fn some_millis<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let millis = millis(deserializer)?;
+    Ok((!millis.is_zero()).then_some(millis))
+}
+
 /// Seconds.
 pub(super) fn secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_secs)

@@ -196,6 +196,8 @@ catalogue! {
     // Alerts.
     ALERTS_CREATED_TOTAL = "wealth_alerts_created_total",
         Kind::Counter, Count, ["kind"], "Alerts created";
+    INSIGHTS_TOTAL = "wealth_insights_total",
+        Kind::Counter, Count, ["kind"], "Insights found that were not known before";
     ALERTS_DELIVERED_TOTAL = "wealth_alerts_delivered_total",
         Kind::Counter, Count, [], "Alerts delivered to a client";
     ALERT_DELAY_SECONDS = "wealth_alert_delay_seconds",
@@ -205,7 +207,7 @@ catalogue! {
 
     // What is done again and again, beside the work.
     JOB_RUNS_TOTAL = "wealth_job_runs_total",
-        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet";
+        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books";
     JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = "wealth_job_last_success_timestamp_seconds",
         Kind::Gauge, Seconds, ["task"], "When it was done last, in seconds since 1970";
 

@@ -105,6 +105,8 @@ fn settings(data_dir: &std::path::Path) -> Vec<(&'static str, String)> {
         ("limits.requests_per_minute", "0".to_owned()),
         ("limits.sign_in_per_minute", "0".to_owned()),
         ("traces.exporter", "none".to_owned()),
+        // They are told of as alerts, which stories count.
+        ("insights.every_ms", "0".to_owned()),
     ];
     if stack::on_postgres() {
         let url = Stack::get().database_url(&stack::database_of(data_dir));

@@ -1,0 +1,194 @@
+//! Single charges: unusually large for their category, or made twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Days, NaiveDate};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Expense, Insight, Kind, Thing, median, median_deviation, short, text, unit};
+use crate::domain::money::Currency;
+
+/// What is older was seen by now.
+const LATELY_DAYS: u64 = 14;
+/// Two charges so many days apart may be one.
+const TWICE_DAYS: i64 = 2;
+/// Smaller ones are bought twice: a coffee, a ticket. In units.
+const TWICE_UNITS: i64 = 15;
+/// Charges of a category that show what is usual, and how many are looked at.
+const USUAL_SHOWN_BY: usize = 10;
+const USUAL_MAX: usize = 60;
+/// Deviations above the median from which a charge is unusual.
+const UNUSUAL_DEVIATIONS: i64 = 6;
+/// Of the normal distribution, a median deviation is 1 / 1.4826 standard deviations.
+const NORMAL_TEN_THOUSANDTHS: i64 = 14_826;
+/// Where all charges are alike, this part of the median stands for their deviation, in percent.
+const DEVIATION_PERCENT: i64 = 10;
+/// An unusual charge is so many times the median, and above it by so many units, at the least.
+const UNUSUAL_TIMES: i64 = 2;
+const UNUSUAL_UNITS: i64 = 50;
+
+fn is_lately(expense: &Expense, today: NaiveDate) -> bool {
+    let since = today.checked_sub_days(Days::new(LATELY_DAYS));
+    expense.date <= today && since.is_some_and(|since| expense.date >= since)
+}
+
+/// Charges of the last days that may have been made twice: of one wallet to the same, of one amount, within
+/// two days. Whoever is often paid so is left out.
+#[must_use]
+pub fn twice(expenses: &[Expense], currency: Currency, today: NaiveDate) -> Vec<Insight> {
+    let mut alike: BTreeMap<(String, Uuid, i64), Vec<&Expense>> = BTreeMap::new();
+    for expense in expenses {
+        let is_large = expense.minor >= TWICE_UNITS * unit(currency);
+        if let (Some(payee), true) = (expense.payee_key(), is_large) {
+            let key = (payee, expense.wallet_id, expense.minor);
+            alike.entry(key).or_default().push(expense);
+        }
+    }
+    let mut found = Vec::new();
+    for mut of_one in alike.into_values() {
+        of_one.sort_by_key(|it| (it.date, it.id));
+        let is_near = |pair: &&[&Expense]| {
+            pair[1].date.signed_duration_since(pair[0].date).num_days() <= TWICE_DAYS
+        };
+        let pairs: Vec<&[&Expense]> = of_one.windows(2).filter(is_near).collect();
+        // Once is a suspicion, more often is a habit.
+        if let [pair] = pairs.as_slice()
+            && is_lately(pair[1], today)
+        {
+            found.push(twice_of(pair[0], pair[1], currency));
+        }
+    }
+    found
+}
+
+fn twice_of(first: &Expense, second: &Expense, currency: Currency) -> Insight {
+    let payee = short(second.payee.as_deref().unwrap_or_default());
+    let (amount, code) = (text(second.minor, currency), currency.code());
+    let same_day = first.date == second.date;
+    let (first_id, second_id) = (first.id.min(second.id), first.id.max(second.id));
+    Insight {
+        kind: Kind::Anomaly,
+        key: format!("twice {first_id} {second_id}"),
+        title: format!("{payee}: charged twice?"),
+        message: if same_day {
+            format!("{payee} took {amount} {code} twice on {}.", first.date)
+        } else {
+            format!(
+                "{payee} took {amount} {code} on {} and again on {}.",
+                first.date, second.date
+            )
+        },
+        facts: json!({
+            "payee": payee, "amount": amount, "currency": code, "first_on": first.date,
+            "second_on": second.date,
+        }),
+        confidence: if same_day { 75 } else { 60 },
+        related: vec![
+            (Thing::Transaction, first.id),
+            (Thing::Transaction, second.id),
+        ],
+        expires_on: second.date.checked_add_days(Days::new(30)),
+    }
+}
+
+/// Charges of the last days that are far above what their category is used to. `usual` are payees who come
+/// back, whose amounts are known.
+#[must_use]
+pub fn unusual(
+    expenses: &[Expense],
+    usual: &BTreeSet<String>,
+    name_of: impl Fn(Uuid) -> Option<String>,
+    currency: Currency,
+    today: NaiveDate,
+) -> Vec<Insight> {
+    let is_usual = |it: &&Expense| it.payee_key().is_some_and(|key| usual.contains(&key));
+    let mut by_category: BTreeMap<Uuid, Vec<&Expense>> = BTreeMap::new();
+    for expense in expenses.iter().filter(|it| !is_usual(it)) {
+        if let Some(category) = expense.category_id {
+            by_category.entry(category).or_default().push(expense);
+        }
+    }
+    let mut found = Vec::new();
+    for (category, mut charges) in by_category {
+        charges.sort_by_key(|it| (it.date, it.id));
+        for (place, charge) in charges.iter().enumerate() {
+            if !is_lately(charge, today) {
+                continue;
+            }
+            let before = &charges[place.saturating_sub(USUAL_MAX)..place];
+            let before: Vec<i64> = before.iter().map(|it| it.minor).collect();
+            if let Some(middle) = exceeded(&before, charge.minor, currency) {
+                let name = name_of(category).unwrap_or_default();
+                found.push(unusual_of(
+                    charge,
+                    category,
+                    &name,
+                    middle,
+                    before.len(),
+                    currency,
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// The median of what is usual, if this is far above it.
+fn exceeded(usual: &[i64], minor: i64, currency: Currency) -> Option<i64> {
+    if usual.len() < USUAL_SHOWN_BY {
+        return None;
+    }
+    let middle = median(usual.to_vec())?;
+    let deviation = median_deviation(usual, middle)?.max(middle * DEVIATION_PERCENT / 100);
+    let bound = i128::from(middle)
+        + i128::from(UNUSUAL_DEVIATIONS)
+            * i128::from(deviation)
+            * i128::from(NORMAL_TEN_THOUSANDTHS)
+            / 10_000;
+    let is_unusual = i128::from(minor) > bound
+        && minor >= middle.saturating_mul(UNUSUAL_TIMES)
+        && minor - middle >= UNUSUAL_UNITS * unit(currency);
+    is_unusual.then_some(middle)
+}
+
+fn unusual_of(
+    charge: &Expense,
+    category_id: Uuid,
+    category: &str,
+    middle: i64,
+    count: usize,
+    currency: Currency,
+) -> Insight {
+    let category = short(category);
+    let payee = charge
+        .payee
+        .as_deref()
+        .map_or_else(|| category.clone(), short);
+    let (amount, usual) = (text(charge.minor, currency), text(middle, currency));
+    let code = currency.code();
+    Insight {
+        kind: Kind::Anomaly,
+        key: format!("unusual {}", charge.id),
+        title: format!("{payee}: more than usual"),
+        message: format!(
+            "{payee} took {amount} {code} on {}; half of the {count} charges before in {category} were {usual} \
+             {code} or less.",
+            charge.date
+        ),
+        facts: json!({
+            "payee": payee, "amount": amount, "median": usual, "currency": code, "category": category,
+            "charges": count, "on": charge.date,
+        }),
+        confidence: if charge.minor >= middle.saturating_mul(5) {
+            90
+        } else {
+            75
+        },
+        related: vec![
+            (Thing::Transaction, charge.id),
+            (Thing::Category, category_id),
+        ],
+        expires_on: charge.date.checked_add_days(Days::new(30)),
+    }
+}

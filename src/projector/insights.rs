@@ -1,0 +1,349 @@
+//! Looks at the books of whoever has booked for what is worth knowing, and says what was not said before.
+//!
+//! Beside the batches, not in them: a look reads a bounded piece of somebody's history, at most once in a
+//! while, so what it costs does not grow with how much is booked or how long a history is. What is found by the very
+//! first look was there before anybody looked: it is listed, and nobody is told.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use metrics::counter;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::{Clock, Ids};
+use crate::domain::insight::month::{self, CategoryMonths, Pace, PastMonth};
+use crate::domain::insight::{Insight, charge, regular};
+use crate::domain::period::{self, Month};
+use crate::events::catalogue::{InsightGenerated, InsightType, RelatedEntity};
+use crate::events::{Cause, Event, Source};
+use crate::store::insights::{self, StoredInsight};
+use crate::store::users::{self, User};
+use crate::store::{PageRequest, Store, StoreError, Tx, budgets, event_log, read_models};
+use crate::telemetry::metrics::handles::JobMetrics;
+use crate::telemetry::metrics::names;
+use crate::telemetry::trace::TraceContext;
+
+/// Users that a search for those who were overlooked finds at the most.
+const OVERLOOKED_MAX: i64 = 500;
+/// How often it searches.
+const SEARCH_EVERY: TimeDelta = TimeDelta::minutes(10);
+/// Budgets of one user that are looked at.
+const BUDGETS: u32 = 200;
+
+/// Who has booked, and when their books may be looked at next.
+#[derive(Debug, Default)]
+pub struct Looks {
+    waiting: Mutex<HashMap<Uuid, DateTime<Utc>>>,
+    woken: Notify,
+}
+
+impl Looks {
+    /// Somebody has booked.
+    pub fn ask(&self, users: impl IntoIterator<Item = Uuid>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for user_id in users {
+            waiting.entry(user_id).or_default();
+        }
+        drop(waiting);
+        self.woken.notify_one();
+    }
+
+    fn due(&self, now: DateTime<Utc>) -> Vec<Uuid> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = waiting
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(id, _)| *id);
+        let due: Vec<Uuid> = due.collect();
+        for id in &due {
+            waiting.remove(id);
+        }
+        due
+    }
+
+    fn later(&self, user_id: Uuid, at: DateTime<Utc>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(user_id, at);
+    }
+}
+
+/// Looks at books.
+#[derive(Debug, Clone)]
+pub struct Looker {
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    /// The same books are not looked at again before.
+    every: Duration,
+}
+
+/// What became of a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// Nothing was booked since, or there is no such user.
+    Nothing,
+    /// It is too early; not before this moment.
+    NotBefore(DateTime<Utc>),
+    /// So many insights are new.
+    Found(usize),
+}
+
+impl Looker {
+    /// Looks at the books of a user at most once in this time.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, ids: Ids, every: Duration) -> Self {
+        Self {
+            store,
+            clock,
+            ids,
+            every,
+        }
+    }
+
+    /// Looks whenever somebody has booked, until it is told to stop.
+    ///
+    /// # Errors
+    /// None: what cannot be done now is done later.
+    pub async fn run(self, looks: Arc<Looks>, stop: CancellationToken) -> anyhow::Result<()> {
+        let job = JobMetrics::new("insights");
+        let mut search_at = self.clock.now();
+        while !stop.is_cancelled() {
+            let now = self.clock.now();
+            let done = self.step(&looks, now >= search_at).await;
+            match done {
+                Ok(()) => {
+                    if now >= search_at {
+                        search_at = now + SEARCH_EVERY;
+                    }
+                    job.succeeded(now);
+                }
+                Err(error) => {
+                    job.failed();
+                    tracing::warn!(%error, "insights: will try again");
+                }
+            }
+            let pause = async {
+                // A look for each commit would be many; those that come together are one.
+                let _ = timeout(self.every, looks.woken.notified()).await;
+                tokio::time::sleep(self.every.min(Duration::from_secs(1))).await;
+            };
+            tokio::select! {
+                () = pause => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&self, looks: &Looks, search: bool) -> Result<(), StoreError> {
+        if search {
+            looks.ask(insights::overlooked(self.store.reads(), OVERLOOKED_MAX).await?);
+        }
+        for user_id in looks.due(self.clock.now()) {
+            match self.look(user_id).await {
+                Ok(Looked::NotBefore(at)) => looks.later(user_id, at),
+                Ok(Looked::Nothing | Looked::Found(_)) => {}
+                Err(error) => {
+                    looks.ask([user_id]);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at somebody's books, and says what is new.
+    ///
+    /// # Errors
+    /// The database cannot do it now.
+    pub async fn look(&self, user_id: Uuid) -> Result<Looked, StoreError> {
+        let now = self.clock.now();
+        let every = TimeDelta::from_std(self.every).map_err(StoreError::defect)?;
+        let reached = read_models::reached(self.store.reads(), user_id).await?;
+        if let Some((seen, at)) = insights::last_look(self.store.reads(), user_id).await? {
+            if seen >= reached {
+                return Ok(Looked::Nothing);
+            }
+            if at + every > now {
+                return Ok(Looked::NotBefore(at + every));
+            }
+        }
+        let unit = Unit {
+            user_id,
+            now,
+            ids: self.ids.clone(),
+        };
+        let found = self
+            .store
+            .write(move |tx| async move { unit.look(&tx).await })
+            .await?;
+        let Some(found) = found else {
+            return Ok(Looked::Nothing);
+        };
+        for kept in &found {
+            counter!(names::INSIGHTS_TOTAL, "kind" => kept.insight.kind.as_str()).increment(1);
+        }
+        Ok(Looked::Found(found.len()))
+    }
+}
+
+/// One look, at one moment.
+struct Unit {
+    user_id: Uuid,
+    now: DateTime<Utc>,
+    ids: Ids,
+}
+
+impl Unit {
+    async fn look(&self, tx: &Tx) -> Result<Option<Vec<StoredInsight>>, StoreError> {
+        if !users::hold(tx, self.user_id).await? {
+            return Ok(None);
+        }
+        let user = users::get(&**tx, self.user_id).await?;
+        let is_first = insights::last_look(&**tx, self.user_id).await?.is_none();
+        let reached = read_models::reached(&**tx, self.user_id).await?;
+        let found = found(tx, &user, period::today(self.now, user.time_zone)).await?;
+        let id = || self.ids.v7(self.now);
+        let new = insights::keep(tx, self.user_id, found, id, self.now).await?;
+        if !is_first {
+            let said: Vec<Event> = new.iter().map(|kept| self.event(kept)).collect();
+            event_log::append(tx, &said).await?;
+        }
+        insights::note_look(tx, self.user_id, reached, self.now).await?;
+        Ok(Some(new))
+    }
+
+    fn event(&self, kept: &StoredInsight) -> Event {
+        let insight = &kept.insight;
+        let related = insight.related.iter().map(|(thing, id)| RelatedEntity {
+            entity_type: thing.as_str().to_owned(),
+            id: *id,
+        });
+        let end_of = |day: NaiveDate| day.and_hms_opt(23, 59, 59).map(|at| at.and_utc());
+        let data = InsightGenerated {
+            insight_id: kept.id,
+            user_id: self.user_id,
+            insight_type: InsightType::from(insight.kind),
+            title: insight.title.clone(),
+            message: insight.message.clone(),
+            confidence: insight.confidence(),
+            related_entities: related.collect(),
+            expires_at: insight.expires_on.and_then(end_of),
+            budget: None,
+            historic: false,
+        };
+        let cause = Cause {
+            correlation_id: self.ids.v4(),
+            causation_id: None,
+            begun_at: None,
+            trace: TraceContext {
+                trace_id: self.ids.trace_id(),
+                span_id: self.ids.span_id(),
+                sampled: false,
+            },
+        };
+        Event::new(
+            self.ids.v4(),
+            Source::Projector,
+            kept.id,
+            self.now,
+            cause,
+            data,
+        )
+    }
+}
+
+/// All that can be said of somebody's books today.
+async fn found(tx: &Tx, user: &User, today: NaiveDate) -> Result<Vec<Insight>, StoreError> {
+    let names = insights::category_names(&**tx, user.id).await?;
+    let mut found = Vec::new();
+    for (currency, expenses) in insights::expenses(&**tx, user.id, today).await? {
+        let comes_back = regular::regular(&expenses, today);
+        let usual: BTreeSet<String> = comes_back.iter().map(|it| it.key.clone()).collect();
+        let name_of = |id: Uuid| names.get(&id).cloned();
+        found.extend(regular::insights(&comes_back, currency, today));
+        found.extend(charge::twice(&expenses, currency, today));
+        found.extend(charge::unusual(&expenses, &usual, name_of, currency, today));
+    }
+    found.extend(of_months(tx, user, &names, today).await?);
+    found.extend(of_budgets(tx, user, today).await?);
+    Ok(found)
+}
+
+/// In the user's own currency.
+async fn of_months(
+    tx: &Tx,
+    user: &User,
+    names: &HashMap<Uuid, String>,
+    today: NaiveDate,
+) -> Result<Vec<Insight>, StoreError> {
+    let (month, currency) = (Month::of(today), user.currency);
+    let first = month.plus(-month::MONTHS_MAX);
+    let sums = insights::category_months(&**tx, user.id, currency, (first, month)).await?;
+    let before: Vec<Month> = (1..=month::MONTHS_MAX)
+        .map(|ago| month.plus(-ago))
+        .collect();
+    let categories = sums.iter().map(|(category_id, sums)| {
+        let of = |month: &Month| sums.get(&month.first_day()).copied().unwrap_or_default();
+        // What comes before the first spending is not a month without any.
+        let known = before
+            .iter()
+            .rposition(|month| of(month) != 0)
+            .map_or(0, |at| at + 1);
+        CategoryMonths {
+            category_id: *category_id,
+            name: names.get(category_id).cloned().unwrap_or_default(),
+            before: before[..known].iter().map(of).collect(),
+            now: of(&month),
+        }
+    });
+    let categories: Vec<CategoryMonths> = categories.collect();
+    let mut found = month::patterns(&categories, currency, today);
+    let days = insights::days(&**tx, user.id, currency, (first.first_day(), today)).await?;
+    let spent = days
+        .range(month.first_day()..=today)
+        .map(|(_, minor)| minor)
+        .sum();
+    let past: Vec<PastMonth> = before
+        .iter()
+        .map(|month| past(&days, *month, today))
+        .collect();
+    found.extend(month::forecast(spent, &past, currency, today));
+    Ok(found)
+}
+
+fn past(days: &BTreeMap<NaiveDate, i64>, month: Month, today: NaiveDate) -> PastMonth {
+    let (mut until_today, mut rest) = (0_i64, 0_i64);
+    for (day, minor) in days.range(month.first_day()..=month.last_day()) {
+        if day.day() <= today.day() {
+            until_today += minor;
+        } else {
+            rest += minor;
+        }
+    }
+    PastMonth { until_today, rest }
+}
+
+async fn of_budgets(tx: &Tx, user: &User, today: NaiveDate) -> Result<Vec<Insight>, StoreError> {
+    let budgets = budgets::list(&**tx, user.id, PageRequest::first(BUDGETS))
+        .await?
+        .items;
+    let standings = budgets::standings(&**tx, &budgets, today).await?;
+    let paces = budgets.iter().zip(&standings).filter_map(|(budget, at)| {
+        let pace = Pace {
+            budget_id: budget.id,
+            name: budget.name.clone(),
+            period: at.period,
+            available: at.available_minor(),
+            spent: at.spent.minor(),
+            currency: budget.currency(),
+        };
+        month::will_not_hold(&pace, today)
+    });
+    Ok(paces.collect())
+}
