@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ pub struct InsightView {
     #[schema(value_type = Object)]
     facts: serde_json::Value,
     /// From 0 to 1; 1 where the figures leave no doubt.
-    #[schema(value_type = f64, minimum = 0, maximum = 1, example = 0.85)]
+    #[schema(schema_with = confidence)]
     confidence: serde_json::Number,
     /// What it is about.
     related: Vec<RelatedView>,
@@ -42,6 +43,16 @@ pub struct InsightView {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+fn confidence() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Number)
+        .minimum(Some(0))
+        .maximum(Some(1))
+        .description(Some("From 0 to 1; 1 where the figures leave no doubt."))
+        .examples([serde_json::Value::from(1)])
+        .build()
 }
 
 /// Something that an insight is about.

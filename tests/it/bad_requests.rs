@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::support::openapi::insight;
 use crate::support::{Answer, Document, Operation, Person, Rows, Things, World};
 
 /// What a list is asked for with a query.
@@ -85,6 +86,9 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
     ada.wallet("Second", "USD", "0").await;
     let spent = json!({"wallet_id": things.id("wallets"), "type": "expense", "amount": "1"});
     ada.post("/v1/transactions", &spent).await.expect(201);
+    for key in ["one", "other"] {
+        insight(&world, &ada, key).await;
+    }
     let goal = json!({"name": "Second", "target_amount": "1", "currency": "USD"});
     ada.post("/v1/goals", &goal).await.expect(201);
     let given = format!("/v1/goals/{}/contributions", things.id("goals"));

@@ -18,6 +18,7 @@ mod dead_letters;
 mod events;
 mod faults;
 mod goals;
+mod insights;
 mod kafka;
 mod layering;
 mod lifecycle;

@@ -102,13 +102,13 @@ impl Life {
         AmountText::Text(text)
     }
 
-    fn some<T: Copy>(&mut self, of: Vec<T>) -> Option<T> {
+    fn some<T: Copy>(&mut self, of: &[T]) -> Option<T> {
         (!of.is_empty()).then(|| of[self.rng.random_range(0..of.len())])
     }
 
     fn wallet(&mut self) -> Uuid {
-        let wallets = self.wallets.keys().copied().collect();
-        self.some(wallets).expect("there is one from the start")
+        let wallets: Vec<Uuid> = self.wallets.keys().copied().collect();
+        self.some(&wallets).expect("there is one from the start")
     }
 
     fn category(&mut self) -> Option<Uuid> {
@@ -187,7 +187,8 @@ impl Life {
     }
 
     async fn amend(&mut self) {
-        let Some(id) = self.some(self.bookings.keys().copied().collect()) else {
+        let all: Vec<Uuid> = self.bookings.keys().copied().collect();
+        let Some(id) = self.some(&all) else {
             return;
         };
         let mut amendment = Amendment::default();
@@ -211,7 +212,8 @@ impl Life {
     }
 
     async fn take_back(&mut self) {
-        let Some(id) = self.some(self.bookings.keys().copied().collect()) else {
+        let all: Vec<Uuid> = self.bookings.keys().copied().collect();
+        let Some(id) = self.some(&all) else {
             return;
         };
         let act = self.chain.act(self.who);
@@ -294,7 +296,8 @@ impl Life {
     }
 
     async fn change_budget(&mut self) {
-        let Some(id) = self.some(self.budgets.keys().copied().collect()) else {
+        let all: Vec<Uuid> = self.budgets.keys().copied().collect();
+        let Some(id) = self.some(&all) else {
             return;
         };
         let (user_id, now, today) = (self.who.user_id, self.chain.clock.now(), self.today());
@@ -348,7 +351,8 @@ impl Life {
     }
 
     async fn contribute(&mut self) {
-        let Some(goal) = self.some(self.goals.keys().copied().collect()) else {
+        let all: Vec<Uuid> = self.goals.keys().copied().collect();
+        let Some(goal) = self.some(&all) else {
             return;
         };
         let (act, now) = (self.chain.act(self.who), self.chain.clock.now());
@@ -364,7 +368,7 @@ impl Life {
             }
             1 => {
                 let made: Vec<Uuid> = self.goals[&goal].iter().map(|(id, _)| *id).collect();
-                let Some(id) = self.some(made) else {
+                let Some(id) = self.some(&made) else {
                     return;
                 };
                 let unit = move |tx| async move { goals::take_back(&tx, act, id, None).await };

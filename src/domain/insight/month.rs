@@ -112,7 +112,7 @@ pub fn forecast(
     }
     let rests: Vec<i64> = before.iter().map(|month| month.rest).collect();
     let (least, most) = (*rests.iter().min()?, *rests.iter().max()?);
-    let middle = median(rests)?;
+    let middle = median(rests).filter(|_| most > 0)?;
     let at = |rest: i64| text(spent.saturating_add(rest), currency);
     let (month, code) = (Month::of(today), currency.code());
     let (low, likely, high) = (at(least), at(middle), at(most));

@@ -62,6 +62,8 @@ const WRITTEN: [(&str, &str); 10] = [
     ),
     ("goals", "hex(id), contributed_minor, achieved_at"),
     ("goal_contributions", "hex(goal_id), amount_minor"),
+    ("insights", "hex(user_id), key"),
+    ("insight_looks", "hex(user_id)"),
     ("alerts", "hex(user_id), kind, title"),
     ("event_log", "hex(event_id)"),
     ("outbox", "position"),

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use wealth_companion::clock::Clock;
 
 use super::operation::{Document, Operation};
+use crate::support::openapi::insight;
 use crate::support::{Answer, Person, World};
 
 /// Headers of an answer that mean something to a client; those that are sent are documented.
@@ -35,6 +36,7 @@ pub(super) struct Owner {
     goal: String,
     contribution: String,
     alert: String,
+    insight: String,
     unused_wallet: String,
     unused_category: String,
 }
@@ -61,7 +63,9 @@ impl Owner {
         let goal = person.post("/v1/goals", &goal).await.expect(201).id();
         let given = format!("/v1/goals/{goal}/contributions");
         let given = person.post(&given, &json!({"amount": "1"})).await;
+        let insight = insight(world, &person, "twice").await;
         Self {
+            insight,
             goal,
             contribution: given.expect(201).id(),
             unused_wallet: person.wallet("Empty", "EUR", "0").await,
@@ -87,6 +91,7 @@ impl Owner {
             ("budgets", _) => &self.budget,
             ("goals", _) => &self.goal,
             ("contributions", _) => &self.contribution,
+            ("insights", _) => &self.insight,
             ("alerts", _) => &self.alert,
             _ => panic!("{}: what is it about?", operation.id),
         }

@@ -149,6 +149,18 @@ INSERT INTO budget_crossings SELECT budget_id, period_start, 80, user_id, gen_ra
   FROM budget_periods WHERE user_id <> '{ada}';
 INSERT INTO budget_crossings_past SELECT gen_random_uuid(), budget_id, period_start, 80, user_id, updated_at, updated_at
   FROM budget_periods WHERE user_id <> '{ada}';
+INSERT INTO goals (id, user_id, name, target_minor, currency, target_date, wallet_id, contributed_minor, achieved_at, version,
+  created_at, updated_at)
+  SELECT pg_temp.v7(12, n), pg_temp.v7(1, n), 'Holidays', 100000, 'USD', NULL, NULL, 400, NULL, 1, now(), now()
+  FROM generate_series(1, {others}) n;
+INSERT INTO goal_contributions (id, user_id, goal_id, amount_minor, date, note, version, created_at, updated_at)
+  SELECT pg_temp.v7(13, 4 * n + k), pg_temp.v7(1, n), pg_temp.v7(12, n), 100, DATE '2026-02-01', NULL, 1, now(), now()
+  FROM generate_series(1, {others}) n, generate_series(0, 3) k;
+INSERT INTO insights (id, user_id, kind, key, title, message, facts, confidence, related, expires_on, dismissed_at, version,
+  created_at, updated_at)
+  SELECT pg_temp.v7(14, 8 * n + k), pg_temp.v7(1, n), 'anomaly', 'unusual ' || k, 'More than usual', repeat('x', 100), '{}', 75,
+  '[]', NULL, NULL, 1, now(), now() FROM generate_series(1, {others}) n, generate_series(0, 7) k;
+INSERT INTO insight_looks SELECT pg_temp.v7(1, n), 1, 1, now() FROM generate_series(1, {others}) n;
 INSERT INTO sessions SELECT pg_temp.v7(10, n), pg_temp.v7(1, n), now(), TIMESTAMPTZ '{now}' + INTERVAL '7 days', NULL
   FROM generate_series(1, {others}) n;
 INSERT INTO idempotency_keys SELECT pg_temp.v7(1, n), k, '\x00', '\x00', TIMESTAMPTZ '{now}'

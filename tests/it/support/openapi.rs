@@ -2,6 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use wealth_companion::clock::Ids;
+use wealth_companion::domain::insight::{Insight, Kind, Thing};
+use wealth_companion::store::insights;
 
 use super::{Answer, Person, World};
 
@@ -174,6 +177,9 @@ impl Things {
         things
             .ids
             .insert("alerts".to_owned(), alerts[0]["id"].clone());
+        // None was found in so short a life: what is asked of one is refused as of what is not there.
+        let never = "01920000-0000-7000-8000-0000000000fe";
+        things.ids.insert("insights".to_owned(), never.into());
         things
     }
 
@@ -208,4 +214,25 @@ impl Things {
         }
         example
     }
+}
+
+/// Puts something that was found into the person's list.
+pub(crate) async fn insight(world: &World, person: &Person, key: &str) -> String {
+    let user_id = person.id.parse().expect("an id");
+    let (now, ids) = (world.clock.now(), Ids::system());
+    let found = Insight {
+        kind: Kind::Anomaly,
+        key: key.to_owned(),
+        title: "Dentist: charged twice?".to_owned(),
+        message: "Dentist took 80.00 USD twice on 2026-02-10.".to_owned(),
+        facts: json!({"amount": "80.00"}),
+        confidence: 75,
+        related: vec![(Thing::Transaction, user_id)],
+        expires_on: None,
+    };
+    let store = world.store().await;
+    let kept = store.write(move |tx| async move {
+        insights::keep(&tx, user_id, vec![found], || ids.v7(now), now).await
+    });
+    kept.await.expect("kept")[0].id.to_string()
 }

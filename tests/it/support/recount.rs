@@ -122,8 +122,13 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "an alert tells of no crossing",
-        "SELECT title FROM alerts WHERE source_event <> 'finance.goal.achieved' AND source_event_id NOT IN \
+        "SELECT title FROM alerts WHERE (source_event = 'finance.budget.exceeded' OR kind = 'budget_warning') AND source_event_id NOT IN \
          (SELECT event_id FROM budget_crossings UNION ALL SELECT event_id FROM budget_crossings_past)",
+    ),
+    (
+        "an insight is not told by one alert for each event",
+        "SELECT e.type FROM event_log e WHERE e.type = 'ai.insight.generated' \
+           AND 1 <> (SELECT COUNT(*) FROM alerts a WHERE a.source_event_id = e.event_id)",
     ),
     (
         "an achieved goal is not told by one alert for each event",
