@@ -137,6 +137,20 @@ pub fn median_deviation(numbers: &[i64], median_of: i64) -> Option<i64> {
     median(numbers.iter().map(|it| (it - median_of).abs()).collect())
 }
 
+/// Deviations above the median from which a number is unusual.
+const UNUSUAL_DEVIATIONS: i128 = 6;
+/// Of the normal distribution, a median deviation is 1 / 1.4826 standard deviations.
+const NORMAL_TEN_THOUSANDTHS: i128 = 14_826;
+/// Where all numbers are alike, this part of the median stands for their deviation, in percent.
+const DEVIATION_PERCENT: i64 = 10;
+
+/// Above what numbers are unusual among these, whose median this is; none of none.
+fn unusual_from(numbers: &[i64], median_of: i64) -> Option<i128> {
+    let deviation = median_deviation(numbers, median_of)?.max(median_of / 100 * DEVIATION_PERCENT);
+    let above = UNUSUAL_DEVIATIONS * i128::from(deviation) * NORMAL_TEN_THOUSANDTHS / 10_000;
+    Some(i128::from(median_of) + above)
+}
+
 fn text(minor: i64, currency: Currency) -> String {
     Money::new(minor, currency).to_string()
 }

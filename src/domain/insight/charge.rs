@@ -6,7 +6,7 @@ use chrono::{Days, NaiveDate};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Expense, Insight, Kind, Thing, median, median_deviation, short, text, unit};
+use super::{Expense, Insight, Kind, Thing, median, short, text, unit, unusual_from};
 use crate::domain::money::Currency;
 
 /// What is older was seen by now.
@@ -18,15 +18,11 @@ const TWICE_UNITS: i64 = 15;
 /// Charges of a category that show what is usual, and how many are looked at.
 const USUAL_SHOWN_BY: usize = 10;
 const USUAL_MAX: usize = 60;
-/// Deviations above the median from which a charge is unusual.
-const UNUSUAL_DEVIATIONS: i64 = 6;
-/// Of the normal distribution, a median deviation is 1 / 1.4826 standard deviations.
-const NORMAL_TEN_THOUSANDTHS: i64 = 14_826;
-/// Where all charges are alike, this part of the median stands for their deviation, in percent.
-const DEVIATION_PERCENT: i64 = 10;
 /// An unusual charge is so many times the median, and above it by so many units, at the least.
 const UNUSUAL_TIMES: i64 = 2;
 const UNUSUAL_UNITS: i64 = 50;
+/// Whoever took this part of it before, in percent, is known to.
+const KNOWN_PERCENT: i64 = 60;
 
 fn is_lately(expense: &Expense, today: NaiveDate) -> bool {
     let since = today.checked_sub_days(Days::new(LATELY_DAYS));
@@ -117,6 +113,14 @@ pub fn unusual(
                 continue;
             }
             let before = &charges[place.saturating_sub(USUAL_MAX)..place];
+            let is_known = |it: &&&Expense| {
+                it.payee_key() == charge.payee_key()
+                    && i128::from(it.minor) * 100
+                        >= i128::from(charge.minor) * i128::from(KNOWN_PERCENT)
+            };
+            if charges[..place].iter().any(|it| is_known(&it)) {
+                continue;
+            }
             let before: Vec<i64> = before.iter().map(|it| it.minor).collect();
             if let Some(middle) = exceeded(&before, charge.minor, currency) {
                 let name = name_of(category).unwrap_or_default();
@@ -140,12 +144,7 @@ fn exceeded(usual: &[i64], minor: i64, currency: Currency) -> Option<i64> {
         return None;
     }
     let middle = median(usual.to_vec())?;
-    let deviation = median_deviation(usual, middle)?.max(middle * DEVIATION_PERCENT / 100);
-    let bound = i128::from(middle)
-        + i128::from(UNUSUAL_DEVIATIONS)
-            * i128::from(deviation)
-            * i128::from(NORMAL_TEN_THOUSANDTHS)
-            / 10_000;
+    let bound = unusual_from(usual, middle)?;
     let is_unusual = i128::from(minor) > bound
         && minor >= middle.saturating_mul(UNUSUAL_TIMES)
         && minor - middle >= UNUSUAL_UNITS * unit(currency);

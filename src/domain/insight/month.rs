@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Insight, Kind, Thing, median, short, text, unit};
+use super::{Insight, Kind, Thing, median, short, text, unit, unusual_from};
 use crate::domain::money::Currency;
 use crate::domain::period::{Month, Period};
 
@@ -51,7 +51,8 @@ pub fn patterns(
         .iter()
         .filter_map(|it| {
             let usual = it.before.iter().filter(|minor| **minor > 0).count();
-            let middle = median(it.before.clone()).filter(|_| usual >= MONTHS_SHOWN_BY)?;
+            let is_usual = |middle: &i64| usual >= MONTHS_SHOWN_BY && *middle > 0;
+            let middle = median(it.before.clone()).filter(is_usual)?;
             let over = it.now - middle;
             let stands_out = it.now.saturating_mul(100)
                 >= middle.saturating_mul(STANDS_OUT_PERCENT)
@@ -93,7 +94,7 @@ pub struct PastMonth {
 }
 
 /// How the month will end: what was spent, and what was spent in the rest of the months before, in the middle and at
-/// the ends.
+/// the ends, but for months that are far from all others.
 #[must_use]
 pub fn forecast(
     spent: i64,
@@ -111,8 +112,11 @@ pub fn forecast(
         return None;
     }
     let rests: Vec<i64> = before.iter().map(|month| month.rest).collect();
-    let (least, most) = (*rests.iter().min()?, *rests.iter().max()?);
-    let middle = median(rests).filter(|_| most > 0)?;
+    let middle = median(rests.clone())?;
+    // A month with a new roof says nothing of the others.
+    let bound = unusual_from(&rests, middle)?;
+    let rests = rests.into_iter().filter(|rest| i128::from(*rest) <= bound);
+    let (least, most) = (rests.clone().min()?, rests.max().filter(|most| *most > 0)?);
     let at = |rest: i64| text(spent.saturating_add(rest), currency);
     let (month, code) = (Month::of(today), currency.code());
     let (low, likely, high) = (at(least), at(middle), at(most));
