@@ -27,7 +27,7 @@ import tempfile
 import time
 import uuid
 
-from measure.databases import Postgres, Sqlite
+from measure.databases import TAG, Postgres, Sqlite
 from measure.machine import describe_stack
 from measure.server import Person, Server
 from measure.streams import streams
@@ -156,6 +156,8 @@ def on_database(args, database, bookings):
         for work, path, is_right in (
             ("list, first page", "/v1/transactions?limit=50", lambda page: len(page["items"]) == 50),
             ("list, deep page", person.deep_page(0.9 * bookings), lambda page: len(page["items"]) == 50),
+            ("list by a tag", f"/v1/transactions?limit=50&tag={TAG}", lambda page: len(page["items"]) == 50),
+            ("search", "/v1/transactions?limit=50&q=booking", lambda page: len(page["items"]) == 50),
             ("dashboard", "/v1/dashboard?month=2025-06", lambda month: float(month["spending"]) > 0),
             ("budgets", "/v1/budgets", lambda page: len(page["items"]) == 1),
         ):

@@ -30,6 +30,12 @@ def bookings(count, user, wallet, categories):
                f"booking {number}", None, None, 1, now, now)
 
 
+# A tag that each tenth of them has, as they are kept.
+TAG = "trip"
+TAGGED = "description LIKE '%7'"
+TAG_THEM = (f"""UPDATE transactions SET tags = '["{TAG}"]' WHERE {TAGGED}""",
+            "INSERT INTO transaction_tags (user_id, tag, date, transaction_id) "
+            f"SELECT user_id, '{TAG}', date, id FROM transactions WHERE {TAGGED}")
 COLUMNS = ("id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, "
            "created_at, updated_at")
 
@@ -58,6 +64,8 @@ class Sqlite:
             db.executemany(f"INSERT INTO transactions ({COLUMNS}) VALUES ({places})", map(as_bytes, rows))
             db.execute("UPDATE wallets SET balance_minor = opening_balance_minor - (SELECT COALESCE(SUM(amount_minor), 0) "
                        "FROM transactions WHERE wallet_id = wallets.id) WHERE id = ?", (wallet.bytes,))
+            for text in TAG_THEM:
+                db.execute(text)
             db.execute("COMMIT")
             db.execute("ANALYZE")
 
@@ -134,7 +142,9 @@ class Postgres:
             raise SystemExit("bench: the bookings were not taken")
         self.sql("UPDATE wallets SET balance_minor = opening_balance_minor - (SELECT COALESCE(SUM(amount_minor), 0) "
                  f"FROM transactions WHERE wallet_id = wallets.id) WHERE id = '{wallet}'")
-        self.sql("ANALYZE")
+        for text in TAG_THEM:
+            self.sql(text)
+        self.sql("VACUUM ANALYZE")
 
     def count(self):
         return int(self.sql("SELECT COUNT(*) FROM transactions"))
