@@ -155,7 +155,9 @@ impl Unit {
         let caused: Vec<&Heard> = accepted.iter().map(|(index, _)| &batch[*index]).collect();
         self.say_crossings(tx, users, &caused, &fold.crossings())
             .await?;
-        self.say_goals(tx, &owners, &caused).await?;
+        let saves = |id: &Uuid| matches!(users.get(id), Some(Concerned::User { saves: true, .. }));
+        let savers: Vec<Uuid> = owners.iter().copied().filter(saves).collect();
+        self.say_goals(tx, &savers, &caused).await?;
         read_models::reach(tx, &positions(batch, accepted)).await
     }
 
@@ -233,7 +235,7 @@ impl Unit {
 
     fn today(&self, users: &BTreeMap<Uuid, Concerned>, user_id: Uuid) -> NaiveDate {
         let zone = match users.get(&user_id) {
-            Some(Concerned::User { time_zone }) => *time_zone,
+            Some(Concerned::User { time_zone, .. }) => *time_zone,
             _ => chrono_tz::UTC,
         };
         period::today(self.now, zone)

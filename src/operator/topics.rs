@@ -273,12 +273,14 @@ mod tests {
                 "home-finance.transaction.updated",
                 "home-finance.transaction.deleted",
                 "home-finance.budget.exceeded",
+                "home-finance.goal.achieved",
                 "home-ai.insight.generated",
                 "home-notification.alert.sent",
                 "home-dlq.finance.transaction.created",
                 "home-dlq.finance.transaction.updated",
                 "home-dlq.finance.transaction.deleted",
                 "home-dlq.finance.budget.exceeded",
+                "home-dlq.finance.goal.achieved",
                 "home-dlq.ai.insight.generated",
             ]
         );

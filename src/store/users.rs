@@ -185,6 +185,8 @@ pub enum Concerned {
     User {
         /// Where the user's days begin and end.
         time_zone: Tz,
+        /// Whether a goal follows a wallet of theirs, and is not achieved yet.
+        saves: bool,
     },
     /// Somebody who has left: nothing more is to be done for them.
     Left,
@@ -208,12 +210,17 @@ pub async fn concerned(
     let given = Given::new(["id"], concerned.keys().map(|id| [(*id).into()]));
     let held = held(db);
     let text = format!(
-        "SELECT id, time_zone FROM users WHERE id IN (SELECT id FROM given) ORDER BY id{held}"
+        "SELECT id, time_zone, EXISTS (SELECT 1 FROM goals WHERE goals.user_id = users.id \
+         AND goals.wallet_id IS NOT NULL AND goals.achieved_at IS NULL) FROM users WHERE id IN (SELECT id FROM given) ORDER BY id{held}"
     );
     for row in given.run(db, &text, []).await? {
         let time_zone: String = row.try_get_by_index(1)?;
         let time_zone = time_zone.parse().map_err(StoreError::defect)?;
-        concerned.insert(row.try_get_by_index(0)?, Concerned::User { time_zone });
+        let saves = row.try_get_by_index(2)?;
+        concerned.insert(
+            row.try_get_by_index(0)?,
+            Concerned::User { time_zone, saves },
+        );
     }
     let missing = concerned
         .iter()

@@ -49,6 +49,10 @@ async fn bodies(ada: &Person, path: &str) -> [Value; 2] {
         "/v1/budgets" => ["10", "20"].map(|amount| {
             json!({"name": "All", "category_ids": [], "amount": amount, "currency": "USD", "period": "weekly"})
         }),
+        "/v1/goals" => ["10", "20"].map(|amount| {
+            json!({"name": "Bicycle", "target_amount": amount, "currency": "USD"})
+        }),
+        "/v1/goals/{id}/contributions" => ["1", "2"].map(|amount| json!({"amount": amount})),
         other => panic!("{other} creates: say here with what"),
     }
 }
@@ -78,8 +82,11 @@ async fn every_post_that_creates_answers_a_retry_as_it_answered_first() {
     for path in known {
         assert!(paths.iter().any(|found| found == path), "{path}");
     }
+    let goal = json!({"name": "Holidays", "target_amount": "1", "currency": "USD"});
+    let goal = ada.post("/v1/goals", &goal).await.expect(201).id();
     for path in &paths {
         let [body, other] = bodies(&ada, path).await;
+        let path = &path.replace("{id}", &goal);
         let before = ada.all(path, 200).await.len();
         let key = format!("key of {path}");
         let first = ada.post_once(path, &key, &body).await.expect(201);

@@ -31,10 +31,11 @@ use wealth_companion::bus::relay::Relay;
 use wealth_companion::bus::{Delivery, PublishError, Publisher};
 use wealth_companion::crash;
 use wealth_companion::domain::money::AmountText;
+use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::http::request;
 use wealth_companion::store::audit::Audit;
 use wealth_companion::store::event_log::{self, LogEntry};
-use wealth_companion::store::transactions::{self, Amendment};
+use wealth_companion::store::transactions::{self, Amendment, SplitDraft};
 use wealth_companion::store::{StoreError, Tx};
 
 use crate::support::chain::{Chain, Household, day, expense, noon};
@@ -224,6 +225,8 @@ struct Simulation {
     relay: Option<Relay>,
     doors: Option<Doors>,
     people: Vec<Household>,
+    /// A second wallet of each.
+    purses: Vec<Uuid>,
     /// Sessions that nobody has used yet: whether one is remembered would depend on the time that passes.
     sessions: Vec<Vec<Uuid>>,
     requests: Vec<Keyed>,
@@ -254,6 +257,7 @@ impl Simulation {
             relay: None,
             doors: None,
             people: Vec::new(),
+            purses: Vec::new(),
             sessions: Vec::new(),
             requests: Vec::new(),
             kept: BTreeMap::new(),
@@ -268,6 +272,8 @@ impl Simulation {
         for name in PEOPLE {
             let person = simulation.chain().household(name).await;
             simulation.chain().budget(person, 10_000).await;
+            let purse = simulation.chain().wallet(person, "Purse", "USD").await;
+            simulation.purses.push(purse);
             simulation.people.push(person);
         }
         simulation.sign_in_often(2 * steps).await;
@@ -378,11 +384,18 @@ impl Simulation {
         let who = self.rng.random_range(0..self.people.len());
         let cents: i64 = self.rng.random_range(1..4_000);
         let on = DAYS[self.rng.random_range(0..DAYS.len())];
-        let draft = expense(
-            self.people[who],
-            &format!("{}.{:02}", cents / 100, cents % 100),
-            day(on),
-        );
+        let mut draft = expense(self.people[who], &decimal(cents), day(on));
+        match cents % 10 {
+            0 => draft.splits = halves(cents).map(split).into(),
+            1 => {
+                draft.transaction_type = TransactionType::Transfer;
+                draft.to_wallet_id = Some(self.purses[who]);
+            }
+            _ => {}
+        }
+        if draft.to_wallet_id.is_some() || !draft.splits.is_empty() {
+            draft.category_id = None;
+        }
         let chain = self.chain();
         let (act, id) = (chain.act(self.people[who]), chain.ids.v7(chain.clock.now()));
         let leaked = (self.bug == Bug::PublishBeforeCommit).then(|| Arc::clone(&self.bus));
@@ -406,11 +419,25 @@ impl Simulation {
         let who = self.rng.random_range(0..self.people.len());
         let cents: i64 = self.rng.random_range(1..4_000);
         let key = format!("key {}", self.requests.len());
-        let body = json!({
+        let mut body = json!({
             "wallet_id": self.people[who].wallet_id, "category_id": self.people[who].category_id,
-            "type": "expense", "amount": format!("{}.{:02}", cents / 100, cents % 100),
+            "type": "expense", "amount": decimal(cents),
             "date": DAYS[self.rng.random_range(0..DAYS.len())], "description": key
         });
+        match cents % 10 {
+            0 => {
+                let part =
+                    |cents| json!({"amount": decimal(cents), "category_id": body["category_id"]});
+                body["splits"] = halves(cents).map(part).into_iter().collect();
+                body["category_id"] = json!(null);
+            }
+            1 => {
+                body["type"] = json!("transfer");
+                body["to_wallet_id"] = json!(self.purses[who]);
+                body["category_id"] = json!(null);
+            }
+            _ => {}
+        }
         self.requests.push(Keyed {
             who,
             key,
@@ -504,11 +531,7 @@ impl Simulation {
         };
         let cents = self.rng.random_range(1..4_000);
         let amendment = Amendment {
-            amount: Some(AmountText::Text(format!(
-                "{}.{:02}",
-                cents / 100,
-                cents % 100
-            ))),
+            amount: Some(AmountText::Text(decimal(cents))),
             ..Amendment::default()
         };
         let act = self.chain().act(self.people[who]);
@@ -642,6 +665,23 @@ impl Simulation {
 }
 
 /// The problems of a seed, and its story.
+fn decimal(cents: i64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// Of at least ten cents.
+fn halves(cents: i64) -> [i64; 2] {
+    [cents / 2, cents - cents / 2]
+}
+
+fn split(cents: i64) -> SplitDraft {
+    SplitDraft {
+        category_id: None,
+        amount: AmountText::Text(decimal(cents)),
+        description: None,
+    }
+}
+
 fn simulate(seed: u64, steps: usize, bug: Bug) -> (Vec<String>, String) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,9 +3,7 @@
 use super::*;
 
 use wealth_companion::domain::money::AmountText;
-use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::store::transactions::{Amendment, Draft};
-use wealth_companion::store::wallets::{self, Wallet};
 
 use crate::support::chain::{Household, day};
 
@@ -178,7 +176,7 @@ impl Owner {
         let household = chain.household(name).await;
         let mut wallets = vec![household.wallet_id];
         for (name, code) in [("Cash", "USD"), ("Tokyo", "JPY")] {
-            wallets.push(wallet(chain, household, name, code).await);
+            wallets.push(chain.wallet(household, name, code).await);
         }
         Self {
             household,
@@ -274,22 +272,4 @@ impl Owner {
             move |tx| async move { transactions::amend(&tx, act, id, None, amendment).await };
         chain.store.write(unit).await.expect("amended").0
     }
-}
-
-async fn wallet(chain: &Chain, household: Household, name: &str, code: &str) -> Uuid {
-    let (now, currency) = (
-        chain.clock.now(),
-        Currency::parse(code).expect("a currency"),
-    );
-    let wallet = Wallet::new(
-        chain.ids.v7(now),
-        name.to_owned(),
-        WalletType::Cash,
-        Money::zero(currency),
-        now,
-    );
-    let id = wallet.id;
-    let unit = move |tx| async move { wallets::create(&tx, household.user_id, &wallet).await };
-    chain.store.write(unit).await.expect("a wallet");
-    id
 }

@@ -306,6 +306,22 @@ impl Chain {
         unit.await.expect("set");
     }
 
+    /// Another wallet of the household, with nothing in it.
+    pub(crate) async fn wallet(&self, household: Household, name: &str, code: &str) -> Uuid {
+        let (now, currency) = (self.clock.now(), Currency::parse(code).expect("a currency"));
+        let wallet = Wallet::new(
+            self.ids.v7(now),
+            name.to_owned(),
+            WalletType::Cash,
+            Money::zero(currency),
+            now,
+        );
+        let id = wallet.id;
+        let unit = move |tx| async move { wallets::create(&tx, household.user_id, &wallet).await };
+        self.store.write(unit).await.expect("a wallet");
+        id
+    }
+
     /// A monthly budget for the household's category.
     pub(crate) async fn budget(&self, household: Household, limit_minor: i64) -> Uuid {
         let now = self.clock.now();
