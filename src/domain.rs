@@ -12,10 +12,14 @@ pub mod category;
 pub mod goal;
 /// What is worth knowing of somebody's spending.
 pub mod insight;
+/// Which exchange rate holds on a day.
+pub mod exchange;
 /// Currencies and exact amounts.
 pub mod money;
 /// Recurring periods, calendar months and local days in time zones.
 pub mod period;
+/// Exchange rates, and amounts converted by them.
+pub mod rate;
 /// Words by which bookings are found.
 pub mod search;
 /// Checks of the texts people type.
