@@ -32,6 +32,8 @@ pub mod once;
 pub mod openapi;
 /// Hashing passwords.
 pub mod passwords;
+/// Exchange rates.
+pub mod rates;
 /// Registering.
 pub mod register;
 /// Signing in and out; who makes a request.
@@ -156,6 +158,12 @@ macro_rules! add_every_route {
             .service(goals::contributions::delete)
             .service(insights::list)
             .service(insights::dismiss)
+            .service(rates::create)
+            .service(rates::list)
+            .service(rates::holding)
+            .service(rates::get)
+            .service(rates::amend)
+            .service(rates::delete)
             .service(streams::follow)
             .service(alerts::list)
             .service(alerts::mark_all_read)

@@ -6,6 +6,8 @@ mod dlq;
 mod events;
 /// The schema of the database.
 mod migrate;
+/// Exchange rates.
+mod rates;
 /// Tables on a terminal.
 mod table;
 /// Logs and spans, on and off.
@@ -26,6 +28,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use dlq::DlqCommand;
 use events::EventsCommand;
 use migrate::MigrateCommand;
+use rates::RatesCommand;
 use telemetry::Teller;
 
 use crate::app::{App, Role};
@@ -55,7 +58,8 @@ use crate::telemetry::logs::Loki;
         wealth-companion migrate status                which migrations the database has\n  \
         wealth-companion verify                        recount the books and compare\n  \
         wealth-companion events lag                    how far the consumers of Kafka are behind\n  \
-        wealth-companion dlq list                      events that were refused for good\n\n\
+        wealth-companion dlq list                      events that were refused for good\n  \
+        wealth-companion rates list                    which exchange rates there are\n\n\
         Exit codes of commands: 0 it was done, and all is as it should be; 1 it was done, and something is\n\
         not; 2 it could not be done."
 )]
@@ -148,6 +152,16 @@ enum Command {
         #[command(subcommand)]
         command: DlqCommand,
     },
+    /// Bring public exchange rates in, or show which there are
+    #[command(after_help = "Examples:\n  \
+        wealth-companion rates import https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.xml\n  \
+        wealth-companion rates import eurofxref-hist.csv\n  \
+        unzip -p eurofxref-hist.zip | wealth-companion rates import -\n  \
+        wealth-companion rates list                    which there are, and of which days")]
+    Rates {
+        #[command(subcommand)]
+        command: RatesCommand,
+    },
     /// Check or show the settings
     Config {
         #[command(subcommand)]
@@ -229,6 +243,9 @@ impl Cli {
                 events::run(&command, &config)
             }
             Some(Command::Dlq { command }) => dlq::run(&command, &self.settings.with_database()?),
+            Some(Command::Rates { command }) => {
+                rates::run(&command, &self.settings.with_database()?)
+            }
             Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }

@@ -1,5 +1,5 @@
 //! What an operator does by hand: look at topics and make them, watch events, see who lags, hand events
-//! over again, and decide about dead letters. It gives what it found; the command line shows it.
+//! over again, decide about dead letters, and bring exchange rates in. It gives what it found; the command line shows it.
 
 /// Roles' consumers outside of their roles.
 mod handing;
@@ -9,6 +9,8 @@ pub mod lag;
 pub mod letters;
 /// Moments as operators write them.
 pub mod moment;
+/// Public exchange rates.
+pub mod rates;
 /// Events that are handed over again.
 pub mod replay;
 /// Events as they pass.

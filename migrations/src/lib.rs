@@ -16,6 +16,7 @@ mod m20261124_000005_alerts;
 mod m20261126_000006_alert_origins;
 mod m20261128_000007_log_moves;
 mod m20261128_000008_parts;
+mod m20261128_000009_rates;
 mod m20261128_000011_rollover;
 mod m20261128_000012_goals;
 mod m20261128_000013_insights;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000006_alert_origins::Migration),
             Box::new(m20261128_000007_log_moves::Migration),
             Box::new(m20261128_000008_parts::Migration),
+            Box::new(m20261128_000009_rates::Migration),
             Box::new(m20261128_000011_rollover::Migration),
             Box::new(m20261128_000012_goals::Migration),
             Box::new(m20261128_000013_insights::Migration),

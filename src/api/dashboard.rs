@@ -1,5 +1,8 @@
 //! The dashboard of a month, read from the read models.
 
+/// What there is in several currencies.
+mod converted;
+
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, web};
@@ -18,7 +21,8 @@ use crate::domain::transaction::TransactionType;
 use crate::http::{Checks, Problem, Query};
 use crate::store::dashboard::{self as sums, MonthSum, NamedSum};
 use crate::store::transactions::{self, Filter};
-use crate::store::{PageRequest, StoreError, budgets as stored_budgets};
+use crate::store::{PageRequest, StoreError, budgets as stored_budgets, wallets};
+use converted::{ConvertedView, NetWorthView, Question};
 
 /// Months of the trend.
 const TREND_MONTHS: i32 = 12;
@@ -32,7 +36,8 @@ const BUDGETS: u32 = 200;
 pub struct DashboardView {
     #[schema(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", example = "2026-02")]
     month: String,
-    /// ISO 4217, of every amount here except those of budgets and bookings, which carry their own.
+    /// ISO 4217, of every amount here except those that carry their own. What there is in other currencies is in
+    /// `converted` and `net_worth` alone.
     #[schema(value_type = Currency)]
     currency: String,
     #[schema(format = "decimal", example = "4200.00")]
@@ -42,6 +47,10 @@ pub struct DashboardView {
     /// Income less spending.
     #[schema(format = "decimal", example = "1049.75")]
     net: String,
+    /// The month in all your currencies.
+    converted: ConvertedView,
+    /// What is in all your wallets now.
+    net_worth: NetWorthView,
     /// The largest first.
     by_category: Vec<CategorySum>,
     by_wallet: Vec<WalletSum>,
@@ -142,22 +151,32 @@ pub(super) async fn show(
     let (first, day) = (month.plus(1 - TREND_MONTHS), month.first_day());
     let filter = Filter::default();
     // None waits for another: together they take as long as the longest.
-    let (months, by_category, by_wallet, budgets, latest) = tokio::try_join!(
+    let (months, by_category, by_wallet, budgets, latest, balances) = tokio::try_join!(
         sums::months(reads, user_id, currency, first.first_day(), day),
         sums::by_category(reads, user_id, currency, day),
         sums::by_wallet(reads, user_id, currency, day),
         stored_budgets::list(reads, user_id, PageRequest::first(BUDGETS)),
         transactions::list(reads, user_id, &filter, PageRequest::first(LATEST)),
+        wallets::balances(reads, user_id),
     )?;
 
     let trend = trend(&months, first, currency)?;
     let of_month = Flow::of(&months, month, currency)?;
+    let question = Question {
+        user_id,
+        currency,
+        month,
+        today,
+    };
+    let (converted, net_worth) = converted::read(reads, question, of_month, &balances).await?;
     let view = DashboardView {
         month: month.to_string(),
         currency: currency.code().to_owned(),
         income: of_month.income.to_string(),
         spending: of_month.spending.to_string(),
         net: of_month.net()?.to_string(),
+        converted,
+        net_worth,
         by_category: by_category
             .into_iter()
             .map(|sum| category_sum(sum, currency))

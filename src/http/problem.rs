@@ -371,6 +371,9 @@ impl From<StoreError> for Problem {
             StoreError::Conflict(Conflict::CategoryName) => {
                 Self::conflict("you have a category of this kind and name")
             }
+            StoreError::Conflict(Conflict::Rate) => {
+                Self::conflict("you have a rate of these currencies and this day: change that one")
+            }
             StoreError::Conflict(Conflict::InUse) => {
                 Self::conflict("it is in use: change or delete what refers to it first")
             }

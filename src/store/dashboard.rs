@@ -5,9 +5,10 @@ use chrono::NaiveDate;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
+use super::given::Given;
 use super::sql::all;
 use super::{NO_CATEGORY, StoreError};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Money};
 use crate::domain::transaction::TransactionType;
 
 /// A sum of one kind of bookings in a month.
@@ -19,6 +20,15 @@ pub struct MonthSum {
     pub transaction_type: TransactionType,
     /// Minor units.
     pub amount_minor: i64,
+}
+
+/// Sums of a month in a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CurrencySums {
+    /// What came in.
+    pub income: Money,
+    /// What went out.
+    pub spending: Money,
 }
 
 /// A sum by something that has a name.
@@ -66,6 +76,44 @@ pub async fn months(
                 month: row.try_get_by_index(0)?,
                 transaction_type: kind.parse().map_err(StoreError::defect)?,
                 amount_minor: row.try_get_by_index(2)?,
+            })
+        })
+        .collect()
+}
+
+/// Sums of a month in each of these currencies. Each is looked up by itself: joined, PostgreSQL would walk through the
+/// user's months in all currencies.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn by_currency(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    currencies: &[Currency],
+    month: NaiveDate,
+) -> Result<Vec<CurrencySums>, StoreError> {
+    let codes = currencies.iter().map(|it| [it.code().into()]);
+    let sum = |kind: TransactionType| {
+        format!(
+            "COALESCE((SELECT CAST(SUM(t.amount_minor) AS BIGINT) FROM monthly_totals t WHERE t.user_id = $1 \
+             AND t.currency = given.currency AND t.month = $2 AND t.type = '{kind}'), 0)"
+        )
+    };
+    let text = format!(
+        "SELECT given.currency, {}, {} FROM given",
+        sum(TransactionType::Income),
+        sum(TransactionType::Expense)
+    );
+    let values = [user_id.into(), month.into()];
+    let rows = Given::new(["currency"], codes);
+    let rows = rows.run(db, &text, values).await?;
+    rows.iter()
+        .map(|row| {
+            let code: String = row.try_get_by_index(0)?;
+            let currency = Currency::parse(&code).map_err(StoreError::defect)?;
+            Ok(CurrencySums {
+                income: Money::new(row.try_get_by_index(1)?, currency),
+                spending: Money::new(row.try_get_by_index(2)?, currency),
             })
         })
         .collect()

@@ -14,6 +14,8 @@ pub enum Conflict {
     WalletName,
     /// The user has a category of this kind and name.
     CategoryName,
+    /// The user has a rate of these currencies and day.
+    Rate,
     /// Something still refers to what was to be deleted.
     InUse,
     /// The Idempotency-Key was used for another request.
@@ -115,6 +117,11 @@ fn unique_key_of(message: &str) -> Conflict {
         Conflict::WalletName
     } else if named(["categories.name", "ux_categories_user_id_kind_name"]) {
         Conflict::CategoryName
+    } else if named([
+        "user_rates.from_currency",
+        "ux_user_rates_user_id_from_currency_to_currency_date",
+    ]) {
+        Conflict::Rate
     } else if named(["idempotency_keys.key", "idempotency_keys_pkey"]) {
         Conflict::KeyTaken
     } else {

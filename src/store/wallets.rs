@@ -155,6 +155,27 @@ pub async fn list(
     Ok(Page::cut(wallets, page.limit, |wallet| wallet.id))
 }
 
+/// What is in all of the user's wallets together, by currency.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn balances(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<Money>, StoreError> {
+    let rows = all(
+        db,
+        "SELECT currency, CAST(SUM(balance_minor) AS BIGINT) FROM wallets WHERE user_id = $1 \
+         GROUP BY currency ORDER BY currency",
+        [user_id.into()],
+    )
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let code: String = row.try_get_by_index(0)?;
+            let currency = Currency::parse(&code).map_err(StoreError::defect)?;
+            Ok(Money::new(row.try_get_by_index(1)?, currency))
+        })
+        .collect()
+}
+
 /// What people may change of a wallet; what is none stays.
 #[derive(Debug, Clone)]
 pub struct WalletChange {

@@ -38,6 +38,7 @@ impl Story {
             "/v1/auth/refresh" => body["refresh_token"] = json!(self.ada.refresh_token),
             // Names are unique.
             "/v1/wallets" | "/v1/categories" => body["name"] = json!("Another"),
+            "/v1/rates" => body["from"] = json!("UYU"),
             _ => {}
         }
         body

@@ -84,6 +84,8 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
     let document = Document::of(&world).await;
     let things = Things::of(&ada, &document).await;
     ada.wallet("Second", "USD", "0").await;
+    let rate = json!({"from": "EUR", "to": "USD", "rate": "1.1"});
+    ada.post("/v1/rates", &rate).await.expect(201);
     let spent = json!({"wallet_id": things.id("wallets"), "type": "expense", "amount": "1"});
     ada.post("/v1/transactions", &spent).await.expect(201);
     for key in ["one", "other"] {

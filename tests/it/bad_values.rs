@@ -44,7 +44,9 @@ pub(crate) fn wrong_values(
         ];
         wrong.extend(numbers.iter().map(|text| ("type", number(text))));
     }
-    if is("string") && (is("number") || name.contains("amount")) {
+    if name == "rate" {
+        wrong.extend(wrong_rates());
+    } else if is("string") && (is("number") || name.contains("amount")) {
         wrong.extend(wrong_amounts(name));
     } else if is("string") {
         wrong.extend(wrong_texts(name, &may_be));
@@ -101,6 +103,44 @@ fn wrong_amounts(name: &str) -> Vec<(&'static str, Value)> {
     texts.chain([long]).chain(numbers).collect()
 }
 
+fn wrong_rates() -> Vec<(&'static str, Value)> {
+    let texts = [
+        "",
+        " 1",
+        "NaN",
+        "Infinity",
+        "1e2",
+        "0x10",
+        "1,5",
+        "1.",
+        ".5",
+        "0",
+        "0.000",
+        "-1",
+        "+1",
+        "١٢",
+        "1\u{0}",
+        "1.234567890123",
+        "1000000000000",
+        "0.0000000000001",
+    ];
+    let numbers = [
+        "0",
+        "-1",
+        "0e5",
+        "1e12",
+        "1e-13",
+        "1e400",
+        "-1e400",
+        "1.234567890123",
+        "99999999999999999999999999",
+    ];
+    let texts = texts.into_iter().map(|text| ("rate", json!(text)));
+    let long = ("rate", json!("9".repeat(100_000)));
+    let numbers = numbers.into_iter().map(|text| ("rate", number(text)));
+    texts.chain([long]).chain(numbers).collect()
+}
+
 fn wrong_texts(name: &str, may_be: &[&Value]) -> Vec<(&'static str, Value)> {
     let said = |key: &str| may_be.iter().find_map(|schema| schema[key].as_u64());
     let named = |key: &str| may_be.iter().any(|schema| !schema[key].is_null());
@@ -130,7 +170,7 @@ fn wrong_texts(name: &str, may_be: &[&Value]) -> Vec<(&'static str, Value)> {
         wrong.extend(odd.map(|text| ("text", json!(text))));
     }
     match name {
-        "currency" => {
+        "currency" | "from" | "to" => {
             wrong.extend(["ZZZ", "US", "$$$", "US\u{0}", "usd "].map(|text| ("text", json!(text))));
         }
         "time_zone" => {

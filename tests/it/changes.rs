@@ -143,7 +143,7 @@ async fn what_is_left_out_stays_and_null_removes() {
     let (_world, ada, _document, things) = begin().await;
     let path = |collection: &str| format!("/v1/{collection}/{}", things.id(collection));
     let (me, wallet, category) = ("/v1/me".to_owned(), path("wallets"), path("categories"));
-    let (booking, budget) = (path("transactions"), path("budgets"));
+    let (booking, budget, rate) = (path("transactions"), path("budgets"), path("rates"));
     let null = Value::Null;
     for (path, field, value) in [
         (&me, "name", json!("Ada")),
@@ -157,6 +157,7 @@ async fn what_is_left_out_stays_and_null_removes() {
         ),
         (&booking, "notes", json!("two\nlines")),
         (&booking, "date", json!("2026-01-31")),
+        (&rate, "rate", json!("1.5")),
         (&budget, "name", json!("Eating")),
         (&budget, "alert_at", json!([50, 90])),
         (&budget, "starts_on", json!("2026-01-15")),
@@ -172,7 +173,7 @@ async fn what_is_left_out_stays_and_null_removes() {
     ] {
         changes_only(&ada, path, json!({field: value}), &[(field, value)]).await;
     }
-    for path in [&me, &wallet, &category, &booking, &budget] {
+    for path in [&me, &wallet, &category, &booking, &budget, &rate] {
         changes_only(&ada, path, json!({}), &[]).await;
     }
     for (path, field) in [
@@ -186,6 +187,7 @@ async fn what_is_left_out_stays_and_null_removes() {
         (&booking, "amount"),
         (&booking, "date"),
         (&booking, "type"),
+        (&rate, "rate"),
         (&budget, "amount"),
         (&budget, "category_ids"),
         (&budget, "alert_at"),

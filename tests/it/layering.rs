@@ -50,6 +50,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "operator",
         &[
+            "domain",
             "events",
             "state",
             "store",

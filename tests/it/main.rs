@@ -35,6 +35,7 @@ mod operator;
 mod parts;
 mod pipeline;
 mod postgres;
+mod rates;
 mod redelivery;
 mod redis;
 mod registering;

@@ -53,6 +53,7 @@ async fn bodies(ada: &Person, path: &str) -> [Value; 2] {
             json!({"name": "Bicycle", "target_amount": amount, "currency": "USD"})
         }),
         "/v1/goals/{id}/contributions" => ["1", "2"].map(|amount| json!({"amount": amount})),
+        "/v1/rates" => ["EUR", "GBP"].map(|from| json!({"from": from, "to": "USD", "rate": "1.2"})),
         other => panic!("{other} creates: say here with what"),
     }
 }
@@ -76,6 +77,7 @@ async fn every_post_that_creates_answers_a_retry_as_it_answered_first() {
     let known = [
         "/v1/budgets",
         "/v1/categories",
+        "/v1/rates",
         "/v1/transactions",
         "/v1/wallets",
     ];

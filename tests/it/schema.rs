@@ -78,6 +78,7 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         dead_letters,
         deleted_users,
         event_log,
+        exchange_rates,
         goal_contributions,
         goals,
         idempotency_keys,
@@ -95,6 +96,7 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         transaction_words,
         transactions,
         transfers,
+        user_rates,
         users,
         wallets,
     ];

@@ -24,6 +24,9 @@ RULES = (
     "only a transfer has this", "a transfer ", "both wallets are in ", "give what arrives there", "a booking is split into ",
     "the categories are those of the splits", "they make ", "is archived", "write a word to search for", "at most 8 words",
     "of your words begin with",
+    # Rates: of how many digits, between what, and of which day.
+    "too many digits", "rate out of range", "a rate must be greater than zero", "a rate is between two currencies",
+    "this day has not come",
     # Nobody's money is older.
     "a day is written YYYY-MM-DD, from 1900-01-01",
     # What refers to something: cursors, positions, keys, things of one's own; how many of them there may be.

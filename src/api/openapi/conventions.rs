@@ -143,7 +143,8 @@ fn problems(path: &str, traits: &Traits, operation: &Operation) -> Vec<u16> {
     }
     // Amounts are read in the currency of the wallet that is asked for.
     let by_amount = parameters(operation).any(|parameter| parameter.name == "min_amount");
-    if path.contains('{') || by_amount {
+    // A rate that is not known is not there.
+    if path.contains('{') || by_amount || path == "/v1/exchange-rate" {
         statuses.push(404);
     }
     if traits.has_body {

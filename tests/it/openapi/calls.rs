@@ -37,6 +37,7 @@ pub(super) struct Owner {
     contribution: String,
     alert: String,
     insight: String,
+    rate: String,
     unused_wallet: String,
     unused_category: String,
 }
@@ -64,10 +65,14 @@ impl Owner {
         let given = format!("/v1/goals/{goal}/contributions");
         let given = person.post(&given, &json!({"amount": "1"})).await;
         let insight = insight(world, &person, "twice").await;
+        // By which the example of a quote is answered.
+        let rate = json!({"from": "ARS", "to": "USD", "rate": "0.001"});
+        let rate = person.post("/v1/rates", &rate).await.expect(201).id();
         Self {
             insight,
             goal,
             contribution: given.expect(201).id(),
+            rate,
             unused_wallet: person.wallet("Empty", "EUR", "0").await,
             unused_category,
             person,
@@ -93,6 +98,7 @@ impl Owner {
             ("contributions", _) => &self.contribution,
             ("insights", _) => &self.insight,
             ("alerts", _) => &self.alert,
+            ("rates", _) => &self.rate,
             _ => panic!("{}: what is it about?", operation.id),
         }
     }

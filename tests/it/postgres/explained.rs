@@ -245,7 +245,7 @@ async fn bookings_that_do_not_fit_are_passed_over_in_the_index() {
 #[tokio::test]
 async fn the_dashboard_the_budgets_and_the_alerts_read_what_they_show() {
     let history = History::get().await;
-    let budget = &history.budget_id;
+    let (budget, rate) = (&history.budget_id, &history.rate_id);
     // Sums of twelve months of 15 categories in two wallets, each in a block of its own.
     let trend = 12 * 15 * 2 + WAY;
     // Ten budgets: each with its categories, its way down an index and its row.
@@ -262,6 +262,14 @@ async fn the_dashboard_the_budgets_and_the_alerts_read_what_they_show() {
         ("/v1/alerts?unread=true".to_owned(), 2 * PAGE + WAY),
         ("/v1/wallets".to_owned(), WAY),
         ("/v1/categories".to_owned(), 17 + WAY),
+        ("/v1/rates".to_owned(), WAY),
+        (format!("/v1/rates/{rate}"), WAY),
+        // A week of each currency, and a month of her own.
+        ("/v1/exchange-rate?from=JPY".to_owned(), 2 * 8 + 2 * WAY),
+        (
+            "/v1/exchange-rate?from=EUR&date=2012-02-29".to_owned(),
+            2 * 8 + 2 * WAY,
+        ),
     ];
     for mode in MODES {
         let reader = Reader::start(history, mode).await;

@@ -25,6 +25,8 @@ pub(super) struct History {
     /// A wallet with one in a hundred of her bookings.
     pub(super) savings_id: Uuid,
     pub(super) budget_id: String,
+    /// One of those by which a wallet in euros is converted.
+    pub(super) rate_id: String,
 }
 
 impl History {
@@ -46,6 +48,10 @@ impl History {
         let ada = world.register("ada").await;
         let wallet = ada.wallet("Checking", "USD", "1000.00").await;
         let savings = ada.wallet("Savings", "USD", "0.00").await;
+        ada.wallet("Travels", "EUR", "500.00").await;
+        let rate =
+            serde_json::json!({"from": "EUR", "to": "USD", "rate": "1.1", "date": "2026-02-03"});
+        let rate_id = ada.post("/v1/rates", &rate).await.expect(201).id();
         let groceries = ada.category("Groceries").await;
         let salary = ada.category("Salary").await;
         let budget_id = ada.budget(&[&groceries], "450.00").await;
@@ -64,6 +70,7 @@ impl History {
             savings_id: id(&savings),
             ada,
             budget_id,
+            rate_id,
         };
         let db = stack::connect(&url).await;
         let texts = FILL
@@ -128,6 +135,11 @@ INSERT INTO transaction_tags SELECT user_id, CASE amount_minor % 10 WHEN 2 THEN 
   FROM transactions WHERE amount_minor % 10 IN (2, 3);
 INSERT INTO transaction_words SELECT user_id, word, date, id, 1
   FROM transactions, (VALUES ('corner'), ('shop')) words (word);
+
+INSERT INTO exchange_rates SELECT code, DATE '2026-02-10' - n, '1.' || n, now()
+  FROM generate_series(0, 6999) n, (VALUES ('USD'), ('JPY'), ('GBP'), ('CHF'), ('BRL')) codes (code);
+INSERT INTO user_rates SELECT pg_temp.v7(11, 10 * n + k), pg_temp.v7(1, n), 'EUR', 'USD', DATE '2026-02-10' - k, '1.5', 1, now(), now()
+  FROM generate_series(1, {others}) n, generate_series(0, 9) k;
 
 INSERT INTO event_log (xid, event_id, type, user_id, envelope, created_at)
 SELECT 1 + n / 200, pg_temp.v7(7, n), 'finance.transaction.created', '{ada}', repeat('x', 600), TIMESTAMPTZ '{now}'

@@ -7,7 +7,8 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
-    PageRequest, alerts, budgets, categories, dashboard, read_models, sessions, users, wallets,
+    PageRequest, alerts, budgets, categories, dashboard, rates, read_models, sessions, users,
+    wallets,
 };
 
 use super::explained::{Explained, is_scan, is_sort};
@@ -193,6 +194,16 @@ async fn the_dashboard_and_the_budgets_read_sums() {
         .expect("sums");
     db.assert_walks_indexes("the sums of a month", true);
 
+    let sums = dashboard::by_currency(&db, user_id, &[usd()], month).await;
+    assert_eq!(sums.expect("sums").len(), 1);
+    let balances = wallets::balances(&db, user_id).await;
+    assert_eq!(balances.expect("balances").len(), 1);
+    let euro = Currency::parse("EUR").expect("a currency");
+    rates::exchange(&db, user_id, &[euro], usd(), month)
+        .await
+        .expect("rates");
+    db.assert_walks_indexes("what is converted", true);
+
     let listed = budgets::list(&db, user_id, page(None))
         .await
         .expect("budgets")
@@ -251,6 +262,7 @@ async fn what_every_request_reads_is_found_by_a_key() {
         categories::list(&db, user_id, page(after))
             .await
             .expect("categories");
+        rates::list(&db, user_id, page(after)).await.expect("rates");
         // Nobody has so many that sorting a page of them would be felt.
         db.assert_walks_indexes("lists that stay short", true);
     }
