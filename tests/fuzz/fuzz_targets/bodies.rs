@@ -14,7 +14,7 @@ use wealth_companion::domain::money::{AmountText, Currency};
 use wealth_companion_fuzz::api::{Answer, Person};
 
 /// Every operation with a body; of those that change something, what is changed.
-const OPERATIONS: [(&str, &str); 12] = [
+const OPERATIONS: [(&str, &str); 14] = [
     ("POST", "/v1/transactions"),
     ("PATCH", "/v1/transactions/"),
     ("POST", "/v1/budgets"),
@@ -27,6 +27,8 @@ const OPERATIONS: [(&str, &str); 12] = [
     ("POST", "/v1/auth/register"),
     ("POST", "/v1/auth/login"),
     ("POST", "/v1/auth/refresh"),
+    ("POST", "/v1/rates"),
+    ("PATCH", "/v1/rates/"),
 ];
 /// In seeds these stand for the person's wallet and category, e-mail address and refresh token.
 const WALLET: &str = "01920000-0000-7000-8000-00000000000a";
@@ -109,6 +111,10 @@ fn thing(person: &mut Person, list: &str) -> String {
         "/v1/categories" => person.category.clone(),
         "/v1/budgets" => {
             let body = json!({"category_ids": [], "amount": "450.00", "currency": "USD", "period": "monthly"});
+            person.made(list, &body)
+        }
+        "/v1/rates" => {
+            let body = json!({"from": "EUR", "to": "USD", "rate": "1.0842"});
             person.made(list, &body)
         }
         _ => {

@@ -17,7 +17,14 @@ use wealth_companion::http::cursor::{self, LIMIT_MAX};
 use wealth_companion::store::PageRequest;
 use wealth_companion_fuzz::api::Person;
 
-const LISTS: [&str; 5] = ["transactions", "wallets", "categories", "budgets", "alerts"];
+const LISTS: [&str; 6] = [
+    "transactions",
+    "wallets",
+    "categories",
+    "budgets",
+    "alerts",
+    "rates",
+];
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
