@@ -20,6 +20,8 @@ pub mod money;
 pub mod period;
 /// Exchange rates, and amounts converted by them.
 pub mod rate;
+/// When bookings come again.
+pub mod recurrence;
 /// Words by which bookings are found.
 pub mod search;
 /// Checks of the texts people type.

@@ -105,7 +105,8 @@ pub fn reset_level() -> Result<(), TelemetryError> {
 /// Stricter than the filter's own parser, which takes a misspelt level for a target's name and so
 /// logs nothing.
 fn parse(setting: &str) -> Result<Targets, TelemetryError> {
-    let mut targets = Targets::new();
+    // A rule that never comes is somebody's mistake, and they are told: it is no error of ours.
+    let mut targets = Targets::new().with_target("rrule", LevelFilter::OFF);
     for part in setting.split(',').map(str::trim) {
         let bad = || TelemetryError::BadLevel {
             setting: setting.to_owned(),
