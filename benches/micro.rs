@@ -148,6 +148,7 @@ fn booking_answer() -> Result<Once, Failure> {
         payee: Some("Corner shop".to_owned()),
         notes: None,
         parts: Parts::default(),
+        occurrence: None,
         version: 1,
         created_at: books.now,
         updated_at: books.now,

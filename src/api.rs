@@ -16,6 +16,8 @@ pub mod budgets;
 pub mod categories;
 /// The dashboard of a month.
 pub mod dashboard;
+/// What is due, booked again and again.
+pub mod due;
 /// What people save for, and how it comes along.
 pub mod goals;
 /// How amounts and changes come in.
@@ -34,6 +36,8 @@ pub mod openapi;
 pub mod passwords;
 /// Exchange rates.
 pub mod rates;
+/// Bookings that come again.
+pub mod recurring;
 /// Registering.
 pub mod register;
 /// Signing in and out; who makes a request.
@@ -44,6 +48,8 @@ pub mod streams;
 pub mod tokens;
 /// Bookings.
 pub mod transactions;
+/// What will be booked.
+pub mod upcoming;
 /// Wallets.
 pub mod wallets;
 
@@ -141,6 +147,14 @@ macro_rules! add_every_route {
             .service(transactions::get)
             .service(transactions::amend)
             .service(transactions::delete)
+            .service(recurring::create)
+            .service(recurring::list)
+            .service(recurring::get)
+            .service(recurring::amend)
+            .service(recurring::delete)
+            .service(recurring::skip)
+            .service(upcoming::list)
+            .service(upcoming::of_one)
             .service(budgets::create)
             .service(budgets::list)
             .service(budgets::get)

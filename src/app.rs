@@ -13,6 +13,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
+use crate::api::due::DueBookings;
 use crate::api::{self, Api, openapi};
 use crate::bus::consumer::Consumer;
 use crate::bus::dapr::{DaprPublisher, Intake};
@@ -277,6 +278,11 @@ impl Parts {
         streams.begin(&self.store).await?;
         self.lifecycle
             .spawn("streams", streams.run(self.store.clone(), draining.clone()));
+        let (store, clock, ids) = (self.store.clone(), self.clock.clone(), self.ids.clone());
+        self.lifecycle.spawn(
+            "recurring",
+            DueBookings::new(store, clock, ids).run(draining.clone()),
+        );
         let tidied = api.clone();
         let (job, clock) = (JobMetrics::new("limits"), self.clock.clone());
         let tidy = move || {

@@ -41,6 +41,8 @@ pub mod outbox;
 pub mod rates;
 /// Sums that the projector keeps.
 pub mod read_models;
+/// Bookings that come again.
+pub mod recurring;
 /// Bookings by words.
 pub mod search;
 /// Sessions and their refresh tokens.

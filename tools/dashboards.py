@@ -559,6 +559,13 @@ def runtime():
             graph("Runs of jobs", "Runs of background jobs in an hour by outcome. 'failed' should not be there.",
                   prom("sum by (task, outcome) (increase(wealth_job_runs_total{<app>}[1h]))",
                        "{{task}} {{outcome}}"), "short"),
+            graph("Recurring bookings", "Days of recurring bookings in an hour: booked, or refused, after which the rule is "
+                  "paused and says why. Refused ones are their users' matter, unless there are many.",
+                  prom("sum by (outcome) (increase(wealth_recurring_bookings_total{<app>}[1h]))", "{{outcome}}"), "short"),
+            graph("Recurring bookings that wait", "How long the oldest that was due had waited when a replica looked. Good: "
+                  "a minute at the most; more after the API was away.",
+                  prom("max(wealth_recurring_lag_seconds{<app>})", "oldest"), "s",
+                  limits=steps((120, YELLOW), (3600, RED))),
             graph("Log lines and spans dropped", "What was dropped because nobody took it, for each minute. Good: "
                   "none. Lines: the reader of the log is too slow; spans: the collector is away or too slow.", [
                       prom("sum by (role, output) (rate(wealth_log_lines_dropped_total{<app>}[$__rate_interval])) * 60",

@@ -17,6 +17,7 @@ mod m20261126_000006_alert_origins;
 mod m20261128_000007_log_moves;
 mod m20261128_000008_parts;
 mod m20261128_000009_rates;
+mod m20261128_000010_recurring;
 mod m20261128_000011_rollover;
 mod m20261128_000012_goals;
 mod m20261128_000013_insights;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000007_log_moves::Migration),
             Box::new(m20261128_000008_parts::Migration),
             Box::new(m20261128_000009_rates::Migration),
+            Box::new(m20261128_000010_recurring::Migration),
             Box::new(m20261128_000011_rollover::Migration),
             Box::new(m20261128_000012_goals::Migration),
             Box::new(m20261128_000013_insights::Migration),

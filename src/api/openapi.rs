@@ -35,6 +35,7 @@ use crate::http::problem::ProblemBody;
         (name = "wallets", description = "Where the money is. A wallet has one currency for good."),
         (name = "categories", description = "What money was earned by or spent on. A usual set exists from registration on."),
         (name = "transactions", description = "Bookings: income and expenses, each on a day and in a wallet."),
+        (name = "recurring", description = "Bookings that come again: each day is booked once, when it begins in your time zone."),
         (name = "budgets", description = "Limits on spending, where they stand, and at which percentages to be told."),
         (name = "goals", description = "What you save for: by contributions, or by the balance of a wallet."),
         (name = "insights", description = "What was found in your books, with the figures that it rests on."),

@@ -67,6 +67,12 @@ pub struct TransactionView {
     splits: Vec<SplitView>,
     /// In the order of the alphabet.
     tags: Vec<String>,
+    /// The recurring booking that has made it; that may be gone by now.
+    #[schema(required = true)]
+    recurring_id: Option<Uuid>,
+    /// The day on which the recurring booking was due, wherever this one is now.
+    #[schema(required = true)]
+    occurs_on: Option<NaiveDate>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -96,6 +102,8 @@ impl From<&Transaction> for TransactionView {
                 .map(SplitView::from)
                 .collect(),
             tags: transaction.parts.tags.clone(),
+            recurring_id: transaction.occurrence.map(|it| it.recurring_id),
+            occurs_on: transaction.occurrence.map(|it| it.on),
             version: transaction.version,
             created_at: transaction.created_at,
             updated_at: transaction.updated_at,
@@ -209,15 +217,15 @@ impl NewTransaction {
     }
 }
 
-fn description(text: &str) -> Result<String, crate::domain::text::TextError> {
+pub(super) fn description(text: &str) -> Result<String, crate::domain::text::TextError> {
     check_text(text, 1..=200)
 }
 
-fn payee(text: &str) -> Result<String, crate::domain::text::TextError> {
+pub(super) fn payee(text: &str) -> Result<String, crate::domain::text::TextError> {
     check_text(text, 1..=100)
 }
 
-fn notes(text: &str) -> Result<String, crate::domain::text::TextError> {
+pub(super) fn notes(text: &str) -> Result<String, crate::domain::text::TextError> {
     check_long_text(text, 1..=2000)
 }
 
@@ -234,7 +242,7 @@ fn split_drafts(checks: &mut Checks, splits: Vec<NewSplit>) -> Vec<SplitDraft> {
     splits.into_iter().enumerate().map(&mut checked).collect()
 }
 
-fn tags(checks: &mut Checks, tags: &[TagInput]) -> Vec<String> {
+pub(super) fn tags(checks: &mut Checks, tags: &[TagInput]) -> Vec<String> {
     let checked = |(place, tag): (usize, &TagInput)| {
         checks.field(
             &format!("/tags/{place}"),

@@ -14,6 +14,7 @@ mod finding;
 mod pending;
 mod rebuild;
 mod recount;
+mod recurring;
 mod references;
 mod repair;
 #[cfg(test)]

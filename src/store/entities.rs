@@ -27,6 +27,8 @@ pub mod log_cursors;
 pub mod monthly_totals;
 pub mod outbox;
 pub mod read_model_positions;
+pub mod recurring;
+pub mod recurring_occurrences;
 pub mod refresh_tokens;
 pub mod sessions;
 pub mod transaction_splits;

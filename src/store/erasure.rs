@@ -21,7 +21,14 @@ pub async fn erase(
 ) -> Result<(), StoreError> {
     hold_out(tx, user_id).await?;
     // What refers to others of the user's goes before them.
-    for table in ["transactions", "goals", "budgets", "categories", "wallets"] {
+    for table in [
+        "transactions",
+        "recurring",
+        "goals",
+        "budgets",
+        "categories",
+        "wallets",
+    ] {
         let text = format!("DELETE FROM {table} WHERE user_id = $1");
         execute(&**tx, text, [user_id.into()]).await?;
     }

@@ -18,10 +18,12 @@ pub(crate) enum Signal {
     Projected = 4,
     /// New alerts: the streams have work.
     Alerted = 8,
+    /// Another recurring booking may be due.
+    Due = 16,
 }
 
-/// What those who wait in other processes want to hear of. New events in the log are not among it:
-/// the relay of the process that wrote them takes them on.
+/// What those who wait in other processes want to hear of. New events in the log are not among it, nor what is
+/// due: the process that wrote them takes them on.
 const SHARED: u8 = Signal::Published as u8 | Signal::Projected as u8 | Signal::Alerted as u8;
 
 /// One channel for each kind of wake-up.
@@ -31,6 +33,7 @@ pub struct Signals {
     published: watch::Sender<()>,
     projected: watch::Sender<()>,
     alerted: watch::Sender<()>,
+    due: watch::Sender<()>,
     /// The bits of what was committed here and other processes were not told of.
     untold: AtomicU8,
     tell: Notify,
@@ -44,6 +47,7 @@ impl Default for Signals {
             published: channel(),
             projected: channel(),
             alerted: channel(),
+            due: channel(),
             untold: AtomicU8::new(0),
             tell: Notify::new(),
         }
@@ -73,6 +77,12 @@ impl Signals {
     #[must_use]
     pub fn alerted(&self) -> watch::Receiver<()> {
         self.alerted.subscribe()
+    }
+
+    /// Woken when a recurring booking was made or changed.
+    #[must_use]
+    pub fn due(&self) -> watch::Receiver<()> {
+        self.due.subscribe()
     }
 
     /// Sends the wake-ups whose bits are set, for what was committed here. Telling other processes
@@ -109,6 +119,7 @@ impl Signals {
             (Signal::Published, &self.published),
             (Signal::Projected, &self.projected),
             (Signal::Alerted, &self.alerted),
+            (Signal::Due, &self.due),
         ] {
             if bits & signal as u8 != 0 {
                 channel.send_replace(());

@@ -27,12 +27,21 @@ use crate::events::catalogue::{
     BookedSplit, Booking, Change, TransactionCreated, TransactionDeleted, TransactionUpdated, Words,
 };
 use crate::events::{Amount, Cause, Event, EventData, Source};
-pub(super) use draft::drafted;
 pub use draft::{Amendment, Draft, SplitDraft};
+pub(super) use draft::{amended, drafted};
 pub(super) use list::among;
 pub use list::{ByDate, Filter, get, list};
 pub(super) use parts::PARTS;
 pub use parts::{Parts, Split, Transfer};
+
+/// A day of a recurring booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occurrence {
+    /// The recurring booking, which may be gone by now.
+    pub recurring_id: Uuid,
+    /// The day on which it was due, wherever the booking is now.
+    pub on: NaiveDate,
+}
 
 /// A booking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +66,8 @@ pub struct Transaction {
     pub notes: Option<String>,
     /// The other side of a transfer, splits, tags.
     pub parts: Parts,
+    /// What has made it, unless somebody has.
+    pub occurrence: Option<Occurrence>,
     /// Counts changes.
     pub version: i64,
     /// When it was recorded.
@@ -79,6 +90,10 @@ impl Transaction {
             payee: row.payee,
             notes: row.notes,
             parts,
+            occurrence: row
+                .recurring_id
+                .zip(row.occurs_on)
+                .map(|(recurring_id, on)| Occurrence { recurring_id, on }),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -107,7 +122,7 @@ impl Transaction {
     }
 
     /// The categories that it is in, each under the name of its field.
-    fn categories(&self) -> impl Iterator<Item = (String, Uuid)> {
+    pub(super) fn categories(&self) -> impl Iterator<Item = (String, Uuid)> {
         let whole = self.category_id.map(|id| ("category_id".to_owned(), id));
         let splits = self.parts.splits.iter().enumerate();
         whole.into_iter().chain(splits.filter_map(|(place, split)| {
@@ -201,13 +216,25 @@ pub async fn book(
     id: Uuid,
     draft: Draft,
 ) -> Result<(Transaction, Option<LogPosition>), StoreError> {
+    book_of(tx, act, id, draft, None).await
+}
+
+/// The same for a day of a recurring booking.
+pub(super) async fn book_of(
+    tx: &Tx,
+    act: Act,
+    id: Uuid,
+    draft: Draft,
+    occurrence: Option<Occurrence>,
+) -> Result<(Transaction, Option<LogPosition>), StoreError> {
     let wanted = [Some(draft.wallet_id), draft.to_wallet_id];
     let held = wallets::hold(tx, act.user_id, wanted.into_iter().flatten()).await?;
     let currency = held.open("wallet_id", draft.wallet_id)?;
     let to_currency = (draft.to_wallet_id)
         .map(|id| held.open("to_wallet_id", id))
         .transpose()?;
-    let transaction = drafted(act, id, draft, currency, to_currency)?;
+    let mut transaction = drafted(act, id, draft, currency, to_currency)?;
+    transaction.occurrence = occurrence;
     let names = categories::names_for_booking(tx, act.user_id, transaction.categories()).await?;
     insert(tx, act.user_id, &transaction).await?;
     parts::insert(tx, act.user_id, &transaction).await?;
@@ -243,7 +270,7 @@ pub(super) fn created(act: &Act, transaction: &Transaction, names: &Names) -> Tr
     }
 }
 
-/// The columns of a booking, in the order of [`row_of`].
+/// The columns of a booking, but for what has made it, in the order of [`row_of`].
 pub(super) const COLUMNS: &str = "id, user_id, wallet_id, type, amount_minor, currency, date, category_id, \
      description, payee, notes, version, created_at, updated_at, tags";
 
@@ -271,9 +298,15 @@ fn row_of(user_id: Uuid, transaction: &Transaction) -> Result<[DbValue; 15], Sto
 }
 
 async fn insert(tx: &Tx, user_id: Uuid, transaction: &Transaction) -> Result<(), StoreError> {
-    let row = row_of(user_id, transaction)?;
+    let occurrence = transaction.occurrence;
+    let of_rule = [
+        occurrence.map(|it| it.recurring_id).into(),
+        occurrence.map(|it| it.on).into(),
+    ];
+    let row = row_of(user_id, transaction)?.into_iter().chain(of_rule);
+    let row: Vec<DbValue> = row.collect();
     let text = format!(
-        "INSERT INTO transactions ({COLUMNS}) VALUES ({})",
+        "INSERT INTO transactions ({COLUMNS}, recurring_id, occurs_on) VALUES ({})",
         placeholders(row.len(), 1)
     );
     execute(&**tx, text, row).await?;

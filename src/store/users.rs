@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::users;
 use super::given::Given;
 use super::sql::{execute, held, one};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, recurring};
 use crate::domain::money::Currency;
 
 /// A user.
@@ -132,6 +132,23 @@ pub async fn hold(tx: &Tx, id: Uuid) -> Result<bool, StoreError> {
     Ok(one(&**tx, text, [id.into()]).await?.is_some())
 }
 
+/// Holds the user until the unit of work ends, unless somebody else does or there is no such user; gives where the
+/// user's days begin and end.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub(super) async fn hold_if_free(tx: &Tx, id: Uuid) -> Result<Option<Tz>, StoreError> {
+    let held = match tx.get_database_backend() {
+        DbBackend::Postgres => " FOR NO KEY UPDATE SKIP LOCKED",
+        _ => "",
+    };
+    let text = format!("SELECT time_zone FROM users WHERE id = $1{held}");
+    let row = one(&**tx, text, [id.into()]).await?;
+    let zone: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    zone.map(|zone| zone.parse().map_err(StoreError::defect))
+        .transpose()
+}
+
 /// What a user may change of themselves; what is none stays.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
@@ -158,7 +175,10 @@ pub async fn change(
     let mut user = get(&**tx, id).await?;
     check_version(expected, user.version)?;
     user.currency = change.currency.unwrap_or(user.currency);
-    user.time_zone = change.time_zone.unwrap_or(user.time_zone);
+    if let Some(zone) = change.time_zone.filter(|zone| *zone != user.time_zone) {
+        user.time_zone = zone;
+        recurring::move_to(tx, id, zone).await?;
+    }
     user.name = change.name.unwrap_or(user.name);
     user.version += 1;
     user.updated_at = now;

@@ -102,6 +102,11 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
     });
     let old = ada.post("/v1/transactions", &old).await.expect(201);
     ada.get_after("/v1/dashboard", &old).await;
+    let weekly = json!({
+        "wallet_id": things.id("wallets"), "type": "expense", "amount": "1", "rrule": "FREQ=WEEKLY",
+        "starts_on": "2031-01-01"
+    });
+    ada.post("/v1/recurring", &weekly).await.expect(201);
 
     let lists: Vec<Operation> = document.operations();
     let lists = lists

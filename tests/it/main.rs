@@ -36,6 +36,7 @@ mod parts;
 mod pipeline;
 mod postgres;
 mod rates;
+mod recurring;
 mod redelivery;
 mod redis;
 mod registering;

@@ -10,6 +10,7 @@ mod migrating;
 mod plan;
 mod projecting;
 mod proxy;
+mod recurring;
 mod repairing;
 mod restarting;
 pub(crate) mod restoring;

@@ -89,6 +89,8 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         monthly_totals,
         outbox,
         read_model_positions,
+        recurring,
+        recurring_occurrences,
         refresh_tokens,
         sessions,
         transaction_splits,

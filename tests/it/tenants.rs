@@ -183,7 +183,14 @@ async fn everybody_reads_their_own_alone() {
     }
     assert!(asked > 12, "{asked}");
     // The other way round: the walk would have found them.
-    for collection in ["wallets", "categories", "budgets", "transactions", "alerts"] {
+    for collection in [
+        "wallets",
+        "categories",
+        "budgets",
+        "transactions",
+        "recurring",
+        "alerts",
+    ] {
         let own = story
             .bob
             .get(&format!("/v1/{collection}?limit=200"))

@@ -27,6 +27,10 @@ RULES = (
     # Rates: of how many digits, between what, and of which day.
     "too many digits", "rate out of range", "a rate must be greater than zero", "a rate is between two currencies",
     "this day has not come",
+    # Recurring bookings: what RFC 5545 says, as far as bookings follow it, and which days there are.
+    "a rule of RFC 5545", "is not for bookings", "is said twice", "FREQ is ", "is a number from ", "UNTIL is a day",
+    "COUNT or UNTIL", "counts days of the week", "days of the week are counted", "does not go with FREQ=WEEKLY", "BYSETPOS chooses", "ends before it begins",
+    "comes on no day", "does not come on this day", "is booked already", "a rule begins within",
     # Nobody's money is older.
     "a day is written YYYY-MM-DD, from 1900-01-01",
     # What refers to something: cursors, positions, keys, things of one's own; how many of them there may be.

@@ -159,6 +159,15 @@ pub enum Finding {
         /// Of which booking.
         transaction_id: Uuid,
     },
+    /// A recurring booking does not fit the rows that say which of its days are done, or is in what is not its user's.
+    Recurring {
+        /// Whose.
+        user_id: Uuid,
+        /// Which recurring booking; it may be gone.
+        recurring_id: Uuid,
+        /// Which day of it, or its first.
+        day: NaiveDate,
+    },
 }
 
 impl Finding {
@@ -178,7 +187,8 @@ impl Finding {
             | Self::Foreign { .. }
             | Self::Currency { .. }
             | Self::Splits { .. }
-            | Self::StrayPart { .. } => false,
+            | Self::StrayPart { .. }
+            | Self::Recurring { .. } => false,
         }
     }
 }
@@ -328,6 +338,15 @@ impl fmt::Display for Finding {
                 f,
                 "user {user_id}: transaction {transaction_id} and its transfer, splits or tags do not say \
                  the same of its day, its kind or whose it is"
+            ),
+            Self::Recurring {
+                user_id,
+                recurring_id,
+                day,
+            } => write!(
+                f,
+                "user {user_id}: recurring booking {recurring_id}: what is booked of {day} and what is kept of it do \
+                 not fit, or it is in what is somebody else's"
             ),
         }
     }

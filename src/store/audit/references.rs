@@ -4,7 +4,7 @@
 use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
-use super::{Finding, Thing};
+use super::{Finding, Thing, recurring};
 use crate::store::StoreError;
 use crate::store::sql::all;
 
@@ -18,6 +18,7 @@ pub(super) async fn findings(
     findings.extend(currencies(db, user_id).await?);
     findings.extend(splits(db, user_id).await?);
     findings.extend(stray_parts(db, user_id).await?);
+    findings.extend(recurring::findings(db, user_id).await?);
     Ok(findings)
 }
 

@@ -134,7 +134,8 @@ async fn repair_row(tx: &Tx, finding: &Finding, now: DateTime<Utc>) -> Result<()
         | Finding::Foreign { .. }
         | Finding::Currency { .. }
         | Finding::Splits { .. }
-        | Finding::StrayPart { .. } => {}
+        | Finding::StrayPart { .. }
+        | Finding::Recurring { .. } => {}
     }
     Ok(())
 }

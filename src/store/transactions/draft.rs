@@ -153,6 +153,7 @@ pub(in crate::store) fn drafted(
             splits: splits(draft.splits, currency)?,
             tags: tags(draft.tags)?,
         },
+        occurrence: None,
         version: 1,
         created_at: act.now,
         updated_at: act.now,
@@ -161,7 +162,7 @@ pub(in crate::store) fn drafted(
 }
 
 /// The booking as a change makes it. Wallets that it comes into are held with those that it leaves.
-pub(super) async fn amended(
+pub(in crate::store) async fn amended(
     tx: &Tx,
     user_id: Uuid,
     before: &Transaction,

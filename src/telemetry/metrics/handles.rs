@@ -275,6 +275,48 @@ impl JobMetrics {
     }
 }
 
+/// What is counted of recurring bookings.
+#[derive(Clone)]
+pub struct RecurringMetrics {
+    booked: Counter,
+    refused: Counter,
+    lag: Gauge,
+}
+
+impl RecurringMetrics {
+    /// Looks the metrics up.
+    #[must_use]
+    pub fn new() -> Self {
+        let outcome = |outcome| counter!(names::RECURRING_BOOKINGS_TOTAL, "outcome" => outcome);
+        Self {
+            booked: outcome("booked"),
+            refused: outcome("refused"),
+            lag: gauge!(names::RECURRING_LAG_SECONDS),
+        }
+    }
+
+    /// A day was booked.
+    pub fn booked(&self) {
+        self.booked.increment(1);
+    }
+
+    /// A day could not be booked.
+    pub fn refused(&self) {
+        self.refused.increment(1);
+    }
+
+    /// The oldest that is due has waited so long.
+    pub fn lag(&self, age: TimeDelta) {
+        self.lag.set(seconds(age));
+    }
+}
+
+impl Default for RecurringMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What is told of a pool of connections to the database.
 #[derive(Clone)]
 pub struct PoolMetrics {
@@ -329,6 +371,7 @@ opaque_debug!(
     RedisMetrics,
     HintMetrics,
     JobMetrics,
+    RecurringMetrics,
     PoolMetrics
 );
 
@@ -353,6 +396,7 @@ mod tests {
             consumer.in_hand(TimeDelta::milliseconds(-5));
             consumer.lag(2);
             WriterMetrics::new().queue_depth(4);
+            RecurringMetrics::new().lag(TimeDelta::seconds(90));
             PoolMetrics::new("read").tell(3, 1, 8);
             JobMetrics::new("trim").succeeded(DateTime::UNIX_EPOCH + TimeDelta::seconds(7));
         });
@@ -370,6 +414,7 @@ mod tests {
             "wealth_consumer_lag_seconds{consumer=\"projector\"} 0",
             "wealth_db_connections{pool=\"read\",state=\"busy\"} 2",
             "wealth_db_connections_max{pool=\"read\"} 8",
+            "wealth_recurring_lag_seconds 90",
             "wealth_job_runs_total{task=\"trim\",outcome=\"ok\"} 1",
             "wealth_job_last_success_timestamp_seconds{task=\"trim\"} 7",
         ] {

@@ -205,9 +205,15 @@ catalogue! {
     ALERTS_FAILED_TOTAL = "wealth_alerts_failed_total",
         Kind::Counter, Count, [], "Attempts to make alerts that failed and are made again";
 
+    // Recurring bookings.
+    RECURRING_BOOKINGS_TOTAL = "wealth_recurring_bookings_total",
+        Kind::Counter, Count, ["outcome" in ["booked", "refused"]], "Days of recurring bookings that were booked, or could not be: then the recurring booking is paused";
+    RECURRING_LAG_SECONDS = "wealth_recurring_lag_seconds",
+        Kind::Gauge, Seconds, [], "How long the oldest recurring booking that is due has waited when this process looked, 0 when none does";
+
     // What is done again and again, beside the work.
     JOB_RUNS_TOTAL = "wealth_job_runs_total",
-        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books";
+        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books, recurring books what is due";
     JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = "wealth_job_last_success_timestamp_seconds",
         Kind::Gauge, Seconds, ["task"], "When it was done last, in seconds since 1970";
 

@@ -14,7 +14,7 @@ use wealth_companion::domain::money::{AmountText, Currency};
 use wealth_companion_fuzz::api::{Answer, Person};
 
 /// Every operation with a body; of those that change something, what is changed.
-const OPERATIONS: [(&str, &str); 14] = [
+const OPERATIONS: [(&str, &str); 16] = [
     ("POST", "/v1/transactions"),
     ("PATCH", "/v1/transactions/"),
     ("POST", "/v1/budgets"),
@@ -29,6 +29,8 @@ const OPERATIONS: [(&str, &str); 14] = [
     ("POST", "/v1/auth/refresh"),
     ("POST", "/v1/rates"),
     ("PATCH", "/v1/rates/"),
+    ("POST", "/v1/recurring"),
+    ("PATCH", "/v1/recurring/"),
 ];
 /// In seeds these stand for the person's wallet and category, e-mail address and refresh token.
 const WALLET: &str = "01920000-0000-7000-8000-00000000000a";
@@ -115,6 +117,12 @@ fn thing(person: &mut Person, list: &str) -> String {
         }
         "/v1/rates" => {
             let body = json!({"from": "EUR", "to": "USD", "rate": "1.0842"});
+            person.made(list, &body)
+        }
+        "/v1/recurring" => {
+            let body = json!({
+                "wallet_id": person.wallet["id"], "type": "expense", "amount": "12.34", "rrule": "FREQ=MONTHLY"
+            });
             person.made(list, &body)
         }
         _ => {

@@ -17,13 +17,15 @@ use wealth_companion::http::cursor::{self, LIMIT_MAX};
 use wealth_companion::store::PageRequest;
 use wealth_companion_fuzz::api::Person;
 
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 8] = [
     "transactions",
     "wallets",
     "categories",
     "budgets",
     "alerts",
     "rates",
+    "recurring",
+    "upcoming",
 ];
 
 #[derive(Arbitrary, Debug)]

@@ -32,6 +32,7 @@ pub(super) struct Owner {
     wallet: String,
     category: String,
     transaction: String,
+    recurring: String,
     budget: String,
     goal: String,
     contribution: String,
@@ -50,6 +51,11 @@ impl Owner {
         let budget = person.budget(&[&category], "100.00").await;
         let today = world.clock.now().date_naive().to_string();
         let transaction = person.spend(&wallet, &category, "85.00", &today).await.id();
+        let rent = json!({
+            "wallet_id": wallet, "type": "expense", "amount": "1250.00", "starts_on": "2031-01-31",
+            "rrule": "FREQ=MONTHLY;BYMONTHDAY=-1"
+        });
+        let recurring = person.post("/v1/recurring", &rent).await.expect(201).id();
         let alert = person.alerts(1).await[0]["id"]
             .as_str()
             .expect("an id")
@@ -79,6 +85,7 @@ impl Owner {
             wallet,
             category,
             transaction,
+            recurring,
             budget,
             alert,
         }
@@ -93,6 +100,7 @@ impl Owner {
             ("wallets", _) => &self.wallet,
             ("categories", _) => &self.category,
             ("transactions", _) => &self.transaction,
+            ("recurring", _) => &self.recurring,
             ("budgets", _) => &self.budget,
             ("goals", _) => &self.goal,
             ("contributions", _) => &self.contribution,

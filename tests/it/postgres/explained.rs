@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use wealth_companion::clock::{Clock, Ids};
 use wealth_companion::http::cursor;
 use wealth_companion::store::event_log::{self, LogPosition};
 use wealth_companion::store::trim::Trim;
-use wealth_companion::store::{alerts, read_models};
+use wealth_companion::store::{alerts, read_models, recurring};
 
 use super::booking::book;
 use super::history::History;
@@ -260,6 +260,9 @@ async fn the_dashboard_the_budgets_and_the_alerts_read_what_they_show() {
         ("/v1/alerts".to_owned(), PAGE + WAY),
         // Where few are unread, all of them are sorted.
         ("/v1/alerts?unread=true".to_owned(), 2 * PAGE + WAY),
+        // Twenty rules, each with what is left out of it.
+        ("/v1/recurring".to_owned(), 20 + WAY),
+        ("/v1/upcoming".to_owned(), 20 * 4 + WAY),
         ("/v1/wallets".to_owned(), WAY),
         ("/v1/categories".to_owned(), 17 + WAY),
         ("/v1/rates".to_owned(), WAY),
@@ -321,6 +324,26 @@ async fn the_log_and_the_alerts_are_read_from_where_a_reader_is() {
         alerts::end_of(db, user_id).await.expect("the end");
         alerts::end(db).await.expect("the end");
         assert_bounded("the ends of the alerts", &plans(&proxy).await, WAY);
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_by_when_it_is() {
+    let history = History::get().await;
+    for mode in MODES {
+        let (proxy, url) = told_by(history, mode).await;
+        let chain = Chain::at(&url, &[]).await;
+        let db = chain.store.reads();
+        proxy.notices().await;
+        let (mut now, mut after) = (chain.clock.now(), None);
+        for count in [0, 50, 50] {
+            let due = recurring::due::of_all_users(db, now, after, 50).await;
+            let due = due.expect("what is due");
+            assert_eq!(due.len(), count);
+            assert_bounded("what is due", &plans(&proxy).await, PAGE + WAY);
+            now += TimeDelta::days(3);
+            after = due.last().copied();
+        }
     }
 }
 

@@ -127,6 +127,16 @@ SELECT pg_temp.v7(6, n), pg_temp.v7(1, n % {others} + 1), pg_temp.v7(2, n % {oth
 FROM generate_series(1, {bookings}) n
 ORDER BY 1;
 
+INSERT INTO recurring (id, user_id, wallet_id, type, amount_minor, currency, rrule, starts_on, next_on, due_at, paused,
+  version, created_at, updated_at)
+SELECT pg_temp.v7(11, n), pg_temp.v7(1, n % {others} + 1), pg_temp.v7(2, n % {others} + 1), 'expense', 100, 'USD',
+  'FREQ=MONTHLY', DATE '2020-01-01', DATE '2026-02-11' + n % 28, TIMESTAMPTZ '{now}' + INTERVAL '1 day' * (1 + n % 28), false,
+  1, now(), now() FROM generate_series(1, 4 * {others}) n
+UNION ALL
+SELECT pg_temp.v7(12, n), '{ada}', '{wallet}', 'expense', 100, 'USD', 'FREQ=MONTHLY', DATE '2020-01-01',
+  DATE '2026-03-01', TIMESTAMPTZ '{now}' + INTERVAL '19 days', false, 1, now(), now() FROM generate_series(1, 20) n;
+INSERT INTO recurring_occurrences SELECT id, day, user_id, 'booked'
+  FROM recurring, generate_series(DATE '2025-01-01', DATE '2026-02-01', '1 month') day;
 INSERT INTO transfers SELECT id, user_id, wallet_id, amount_minor, currency, date FROM transactions
   WHERE user_id <> '{ada}' AND amount_minor % 10 = 0;
 INSERT INTO transaction_splits SELECT id, place, user_id, category_id, amount_minor, NULL, date

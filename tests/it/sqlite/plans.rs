@@ -2,18 +2,20 @@
 
 use chrono::NaiveDate;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use uuid::Uuid;
 use wealth_companion::domain::money::Currency;
+use wealth_companion::domain::recurrence::Recurrence;
 use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
-    PageRequest, alerts, budgets, categories, dashboard, rates, read_models, sessions, users,
+    PageRequest, alerts, budgets, categories, dashboard, rates, read_models, recurring, sessions, users,
     wallets,
 };
 
 use super::explained::{Explained, is_scan, is_sort};
 use crate::support::Chain;
-use crate::support::chain::{Household, day};
+use crate::support::chain::{Household, day, expense};
 
 /// The index of the usual list.
 const BY_DATE: &str = "ix_transactions_of_user";
@@ -231,6 +233,40 @@ async fn the_dashboard_and_the_budgets_read_sums() {
         .await
         .expect("periods");
     db.assert_walks_indexes("a budget's periods", true);
+}
+
+#[tokio::test]
+async fn what_comes_again_is_found_by_its_user_and_by_when_it_is_due() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    let user_id = ada.user_id;
+    let (act, id) = (chain.act(ada), chain.ids.v7(chain.clock.now()));
+    let recurrence = Recurrence::parse("FREQ=DAILY", day("2026-02-10")).expect("a rule");
+    let draft = expense(ada, "1.00", day("2026-02-10"));
+    let made = chain
+        .store
+        .write(move |tx| async move { recurring::create(&tx, act, id, draft, recurrence).await });
+    made.await.expect("a rule");
+    for after in [None, Some(Uuid::nil())] {
+        let listed = recurring::list(&db, user_id, page(after)).await;
+        assert_eq!(listed.expect("a page").items.len(), 1);
+        db.assert_walks("a page of rules", "ix_recurring_user_id_id");
+    }
+    recurring::get(&db, user_id, id).await.expect("a rule");
+    let rules = recurring::upcoming::rules(&db, user_id)
+        .await
+        .expect("rules");
+    let days = recurring::upcoming::days(&db, &rules, None, page(None)).await;
+    assert_eq!(days.expect("days").items.len(), 50);
+    db.assert_walks_indexes("what is to come", false);
+    let mut after = None;
+    for count in [1, 0] {
+        let due = recurring::due::of_all_users(&db, chain.clock.now(), after, 10).await;
+        let due = due.expect("what is due");
+        assert_eq!(due.len(), count);
+        after = due.last().copied();
+        db.assert_walks("what is due", "ix_recurring_due_at_id");
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,8 @@ impl Things {
             .with_bodies()
             .into_iter()
             .filter(|(it, _)| it.method == Method::POST && !of_people(&it.path))
+            // What is done to a thing makes none.
+            .filter(|(it, _)| !it.path.contains('{'))
             .collect();
         // Others refer to wallets and categories, and some are made in others.
         create.sort_by_key(|(it, _)| {

@@ -140,6 +140,22 @@ const CHECKS: &[(&str, &str)] = &[
         "SELECT name FROM goals g WHERE contributed_minor <> \
          (SELECT COALESCE(SUM(amount_minor), 0) FROM goal_contributions c WHERE c.goal_id = g.id)",
     ),
+    (
+        "a day of a recurring booking was booked twice",
+        "SELECT 'on ' || occurs_on FROM transactions WHERE recurring_id IS NOT NULL \
+         GROUP BY recurring_id, occurs_on HAVING COUNT(*) > 1",
+    ),
+    (
+        "a booking of a recurring one has no row that says so",
+        "SELECT 'on ' || occurs_on FROM transactions t JOIN recurring r ON r.id = t.recurring_id \
+         WHERE NOT EXISTS (SELECT 1 FROM recurring_occurrences o WHERE o.recurring_id = t.recurring_id \
+           AND o.date = t.occurs_on AND o.outcome = 'booked')",
+    ),
+    (
+        "the next day of a recurring booking is done already",
+        "SELECT 'on ' || next_on FROM recurring r JOIN recurring_occurrences o ON o.recurring_id = r.id \
+         WHERE o.date = r.next_on",
+    ),
     ("a dead letter", "SELECT reason FROM dead_letters"),
 ];
 
