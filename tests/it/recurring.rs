@@ -176,10 +176,10 @@ async fn a_day_begins_where_its_user_is() {
         });
         unit.await.expect("moved");
     };
-    move_to(ada, chrono_tz::Pacific::Auckland).await;
     let adas = make(&chain, ada, "FREQ=DAILY;COUNT=1", "2026-02-12").await;
     let bobs = make(&chain, bob, "FREQ=DAILY;COUNT=1", "2026-02-12").await;
-    // It was made in London, and moves with its user.
+    // They were made in London, and move with their users: to where the day begins earlier, and later.
+    move_to(ada, chrono_tz::Pacific::Auckland).await;
     move_to(bob, chrono_tz::America::Los_Angeles).await;
     for (moment, adas_days, bobs_days) in [
         // 12 February begins in Auckland at 11:00 UTC of the 11th, in Los Angeles at 08:00 UTC.
