@@ -8,12 +8,12 @@
 pub mod budget;
 /// Categories and the usual set everyone starts with.
 pub mod category;
+/// Which exchange rate holds on a day.
+pub mod exchange;
 /// How goals come along.
 pub mod goal;
 /// What is worth knowing of somebody's spending.
 pub mod insight;
-/// Which exchange rate holds on a day.
-pub mod exchange;
 /// Currencies and exact amounts.
 pub mod money;
 /// Recurring periods, calendar months and local days in time zones.

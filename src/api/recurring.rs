@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
-use super::transactions::{TagInput, act, description, notes, payee, tags};
+use super::transactions::{TagInput, description, notes, payee, tags};
 use super::{Api, answer};
 use crate::domain::money::Currency;
 use crate::domain::period;
@@ -354,7 +354,7 @@ pub(super) async fn create(
     key: IdempotencyKey,
     body: Body<NewRecurring>,
 ) -> Result<HttpResponse, Problem> {
-    let act = act(&api, &session, &context);
+    let act = answer::act(&api, &session, &context);
     let today = period::today(act.now, session.user.time_zone);
     let (draft, recurrence) = body.value.check(today)?;
     let id = api.ids.v7(act.now);
@@ -427,7 +427,7 @@ pub(super) async fn amend(
     expected: IfMatch,
     body: Body<RecurringPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let (act, id) = (act(&api, &session, &context), *id);
+    let (act, id) = (answer::act(&api, &session, &context), *id);
     let today = period::today(act.now, session.user.time_zone);
     let change = body.value.check(today)?;
     let (rule, position) = answer::write(&api, act.user_id, move |tx| async move {
@@ -481,7 +481,7 @@ pub(super) async fn skip(
     id: web::Path<Uuid>,
     body: Body<SkipInput>,
 ) -> Result<HttpResponse, Problem> {
-    let (act, id) = (act(&api, &session, &context), *id);
+    let (act, id) = (answer::act(&api, &session, &context), *id);
     let day = body.value.date.0;
     let (rule, position) = answer::write(&api, act.user_id, move |tx| async move {
         Ok((recurring::skip(&tx, act, id, day).await?, None))
