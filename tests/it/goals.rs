@@ -1,8 +1,11 @@
 //! Goals: what is saved by contributions or in a wallet, how it comes along, and that it is said once that
 //! one is reached.
 
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use wealth_companion::clock::Clock;
+use wealth_companion::store::Tx;
+use wealth_companion::store::audit::Audit;
 
 use crate::support::chain::noon;
 use crate::support::world::PASSWORD;
@@ -242,4 +245,30 @@ async fn what_does_not_fit_is_refused_and_nothing_is_written() {
     // With the goal goes what was put aside for it.
     ada.delete(&format!("/v1/goals/{id}")).await.expect(204);
     ada.get(&deposit).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_sum_that_is_not_the_contributions_is_found_and_repaired() {
+    let world = world().await;
+    let ada = world.register("ada").await;
+    let id = goal(&ada, &json!({})).await.expect(201).id();
+    contribute(&ada, &id, &json!({"amount": "10"}))
+        .await
+        .expect(201);
+    let store = world.store().await;
+    let wrong = |tx: Tx| async move {
+        let text = "UPDATE goals SET contributed_minor = 1001";
+        tx.execute_unprepared(text).await?;
+        Ok(())
+    };
+    store.write(wrong).await.expect("tampered");
+    let audit = async |repair| {
+        let found = Audit::new(&store).run(repair, noon(), |_| {}).await;
+        found.expect("a recount")
+    };
+    let found = audit(true).await;
+    let said = format!("goal {id}: kept 1001, its contributions make 1000 minor units");
+    assert!(found.findings[0].to_string().ends_with(&said), "{found:?}");
+    assert!(audit(false).await.is_clean());
+    assert_eq!(read(&ada, &id).await["saved"], "10.00");
 }

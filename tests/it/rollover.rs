@@ -1,10 +1,14 @@
 //! Budgets that carry over: what a period leaves of its limit is added to the next one's, what is spent
 //! beyond is taken off, and each period keeps the limit that it had.
 
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use wealth_companion::clock::Clock;
+use wealth_companion::store::Tx;
+use wealth_companion::store::audit::{Audit, Finding};
+use wealth_companion::store::budgets::{self, BudgetChange};
 
-use crate::support::chain::noon;
+use crate::support::chain::{Chain, day, noon};
 use crate::support::world::PASSWORD;
 use crate::support::{Answer, Person, World};
 
@@ -190,4 +194,49 @@ async fn too_long_a_past_is_refused() {
     ada.patch(&path, &off).await.expect(200);
     let on = json!({"rollover": true});
     ada.patch(&path, &on).await.problem(422, "validation");
+}
+
+#[tokio::test]
+async fn a_period_that_is_missing_is_found_and_repaired() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    let id = chain.budget(ada, 10_000).await;
+    let change = BudgetChange {
+        starts_on: Some(Some(day("2025-12-01"))),
+        rollover: Some(true),
+        ..BudgetChange::default()
+    };
+    let at = (noon().date_naive(), noon());
+    let unit =
+        move |tx| async move { budgets::change(&tx, ada.user_id, id, None, change, at).await };
+    let budget = chain.store.write(unit).await.expect("changed");
+    chain.spend(ada, "30.00", "2025-12-24").await;
+    chain.settle().await;
+    let carried = async || {
+        let of_one = std::slice::from_ref(&budget);
+        let at = budgets::standings(chain.store.reads(), of_one, at.0).await;
+        at.expect("a standing")[0].carried.to_string()
+    };
+    assert_eq!(carried().await, "170.00");
+    let lose = |tx: Tx| async move {
+        tx.execute_unprepared("DELETE FROM budget_periods").await?;
+        Ok(())
+    };
+    chain.store.write(lose).await.expect("lost");
+    assert_eq!(carried().await, "200.00");
+    let audit = async |repair| {
+        let found = Audit::new(&chain.store).run(repair, noon(), |_| {}).await;
+        found.expect("a recount")
+    };
+    let found = audit(true).await;
+    let missing = Finding::BudgetPeriod {
+        user_id: ada.user_id,
+        budget_id: id,
+        period_start: day("2025-12-01"),
+        kept_minor: 0,
+        counted_minor: 3_000,
+    };
+    assert_eq!(found.findings, [missing]);
+    assert!(audit(false).await.is_clean());
+    assert_eq!(carried().await, "170.00");
 }
