@@ -15,7 +15,7 @@ from chaos.books import GONE, Booking, Books, Budget, Row, Wallet  # noqa: E402
 from chaos.checker import ALERT_SENT, Event, Found, Mine  # noqa: E402
 
 CREATED, UPDATED, DELETED = checker.HEARD["projector"]
-WARNED, EXCEEDED = checker.HEARD["notifier"]
+WARNED, EXCEEDED, _ACHIEVED = checker.HEARD["notifier"]
 DAY = "2026-11-10"
 WALLET = Wallet("w", "USD", 10_000, 1)
 BUDGET = Budget("limit", ("food",), 5_000, (80, 100), 1)
