@@ -1,5 +1,5 @@
 //! Bookings that come again: what is to be booked, and on which days. Each day is booked once or left out once, which a
-//! row with a unique key says; what is due is booked by [`due`].
+//! row with a unique key says; what is due is booked by `due`.
 //!
 //! A change holds from the next day on that is neither booked nor left out: what was booked stays as it is.
 
