@@ -40,6 +40,8 @@ pub mod rates;
 pub mod recurring;
 /// Registering.
 pub mod register;
+/// Rules by which bookings get their category, payee and tags.
+pub mod rules;
 /// Signing in and out; who makes a request.
 pub mod session;
 /// Live streams of alerts.
@@ -56,8 +58,10 @@ pub mod wallets;
 use std::sync::Arc;
 
 use actix_web::web;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
@@ -77,6 +81,9 @@ pub struct Api {
     pub(crate) limits: limits::Limits,
     pub(crate) in_flight: once::InFlight,
     pub(crate) streams: Arc<streams::StreamHub>,
+    pub(crate) rulesets: rules::filling::Rulesets,
+    /// Wakes who takes runs of rules on.
+    pub(crate) rule_runs: Arc<Notify>,
     pub(crate) draining: CancellationToken,
 }
 
@@ -101,6 +108,8 @@ impl Api {
             limits: limits::Limits::new(&config.limits, shared),
             in_flight: once::InFlight::default(),
             streams: Arc::new(streams::StreamHub::new(&config.streams)),
+            rulesets: rules::filling::Rulesets::default(),
+            rule_runs: Arc::default(),
             store,
             config,
             clock,
@@ -113,6 +122,24 @@ impl Api {
     #[must_use]
     pub fn streams(&self) -> Arc<streams::StreamHub> {
         Arc::clone(&self.streams)
+    }
+
+    /// What takes runs of rules on, for a task of its own.
+    #[must_use]
+    pub fn rule_worker(&self) -> rules::worker::Worker {
+        let woken = Arc::clone(&self.rule_runs);
+        rules::worker::Worker::new(
+            self.store.clone(),
+            self.clock.clone(),
+            self.ids.clone(),
+            woken,
+        )
+    }
+
+    /// The user's rules have changed: new bookings are asked about by them as they are now.
+    pub(crate) fn forget_rules(&self, user_id: Uuid) {
+        self.rulesets.forget(user_id);
+        self.sessions.forget_user(user_id);
     }
 
     /// Forgets callers who have been quiet; to be called now and then.
@@ -178,6 +205,17 @@ macro_rules! add_every_route {
             .service(rates::get)
             .service(rates::amend)
             .service(rates::delete)
+            .service(rules::create)
+            .service(rules::list)
+            .service(rules::get)
+            .service(rules::amend)
+            .service(rules::delete)
+            .service(rules::preview::show)
+            .service(rules::runs::create)
+            .service(rules::runs::list)
+            .service(rules::runs::get)
+            .service(rules::runs::undo)
+            .service(rules::runs::delete)
             .service(streams::follow)
             .service(alerts::list)
             .service(alerts::mark_all_read)

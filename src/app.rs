@@ -283,6 +283,8 @@ impl Parts {
             "recurring",
             DueBookings::new(store, clock, ids).run(draining.clone()),
         );
+        self.lifecycle
+            .spawn("rules", api.rule_worker().run(draining.clone()));
         let tidied = api.clone();
         let (job, clock) = (JobMetrics::new("limits"), self.clock.clone());
         let tidy = move || {

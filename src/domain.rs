@@ -22,6 +22,8 @@ pub mod period;
 pub mod rate;
 /// When bookings come again.
 pub mod recurrence;
+/// Rules by which bookings get their category, payee and tags.
+pub mod rule;
 /// Words by which bookings are found.
 pub mod search;
 /// Checks of the texts people type.

@@ -43,6 +43,10 @@ pub mod rates;
 pub mod read_models;
 /// Bookings that come again.
 pub mod recurring;
+/// Runs of rules over what was booked before.
+pub mod rule_runs;
+/// Rules by which bookings get their category, payee and tags.
+pub mod rules;
 /// Bookings by words.
 pub mod search;
 /// Sessions and their refresh tokens.

@@ -21,6 +21,7 @@ mod m20261128_000010_recurring;
 mod m20261128_000011_rollover;
 mod m20261128_000012_goals;
 mod m20261128_000013_insights;
+mod m20261128_000014_rules;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000011_rollover::Migration),
             Box::new(m20261128_000012_goals::Migration),
             Box::new(m20261128_000013_insights::Migration),
+            Box::new(m20261128_000014_rules::Migration),
         ]
     }
 }

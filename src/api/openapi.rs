@@ -38,6 +38,7 @@ use crate::http::problem::ProblemBody;
         (name = "recurring", description = "Bookings that come again: each day is booked once, when it begins in your time zone."),
         (name = "budgets", description = "Limits on spending, where they stand, and at which percentages to be told."),
         (name = "goals", description = "What you save for: by contributions, or by the balance of a wallet."),
+        (name = "rules", description = "What gives bookings their category, payee and tags: new ones, and by a run those from before."),
         (name = "insights", description = "What was found in your books, with the figures that it rests on."),
         (name = "rates", description = "What a currency is worth in another on a day: reference rates of the European Central Bank, and your own."),
         (name = "alerts", description = "What is worth knowing at once: as a list, and live as server-sent events."),

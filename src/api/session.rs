@@ -34,7 +34,14 @@ const CACHE_MAX: u64 = 10_000;
 
 /// Sessions that were looked up a moment ago, with whose they are.
 #[derive(Debug, Clone)]
-pub struct SessionCache(Cache<Uuid, Arc<User>>);
+pub struct SessionCache(Cache<Uuid, Owner>);
+
+/// Whose a session is.
+#[derive(Debug, Clone)]
+struct Owner {
+    user: Arc<User>,
+    has_rules: bool,
+}
 
 impl Default for SessionCache {
     fn default() -> Self {
@@ -55,8 +62,8 @@ impl SessionCache {
 
     /// Looks every session of the user up again: the user has changed, or left.
     pub(super) fn forget_user(&self, user_id: Uuid) {
-        for (session_id, user) in &self.0 {
-            if user.id == user_id {
+        for (session_id, owner) in &self.0 {
+            if owner.user.id == user_id {
                 self.forget(*session_id);
             }
         }
@@ -68,6 +75,8 @@ impl SessionCache {
 pub struct Session {
     /// The user.
     pub user: Arc<User>,
+    /// Whether new bookings of the user are asked about by rules.
+    pub has_rules: bool,
     /// The session.
     pub session_id: Uuid,
     /// When the access token expires.
@@ -118,17 +127,18 @@ async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Session, Probl
         })?;
     let now = api.clock.now();
     let claims = api.tokens.verify(token, now)?;
-    let user = match api.sessions.0.get(&claims.sid) {
-        Some(user) if user.id == claims.sub => user,
+    let owner = match api.sessions.0.get(&claims.sid) {
+        Some(owner) if owner.user.id == claims.sub => owner,
         _ => {
-            let user = open_session(api, claims.sub, claims.sid, now).await?;
-            api.sessions.0.insert(claims.sid, Arc::clone(&user));
-            user
+            let owner = open_session(api, claims.sub, claims.sid, now).await?;
+            api.sessions.0.insert(claims.sid, owner.clone());
+            owner
         }
     };
     let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(now);
     Ok(Session {
-        user,
+        user: owner.user,
+        has_rules: owner.has_rules,
         session_id: claims.sid,
         expires_at,
     })
@@ -139,14 +149,17 @@ async fn open_session(
     user_id: Uuid,
     session_id: Uuid,
     now: DateTime<Utc>,
-) -> Result<Arc<User>, Problem> {
+) -> Result<Owner, Problem> {
     let ended = || Problem::unauthorized("the session has ended: sign in again");
     let reads = api.store.reads();
     if !sessions::is_open(reads, user_id, session_id, now).await? {
         return Err(ended());
     }
-    match users::get(reads, user_id).await {
-        Ok(user) => Ok(Arc::new(user)),
+    match users::with_rules(reads, user_id).await {
+        Ok((user, has_rules)) => Ok(Owner {
+            user: Arc::new(user),
+            has_rules,
+        }),
         Err(StoreError::NotFound(_)) => Err(ended()),
         Err(error) => Err(error.into()),
     }

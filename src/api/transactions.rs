@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
+use super::rules::filling;
 use super::session::Session;
 use super::{Api, answer, books};
 use crate::domain::money::{AmountText, Currency};
@@ -426,7 +427,8 @@ pub struct TransactionPage {
     next_cursor: Option<String>,
 }
 
-/// Book income, an expense or a transfer.
+/// Book income, an expense or a transfer. Your rules fill in the category and the payee if they are left out, and
+/// add tags.
 #[utoipa::path(
     tag = "transactions",
     operation_id = "create_transaction",
@@ -442,9 +444,10 @@ pub(super) async fn create(
     body: Body<NewTransaction>,
 ) -> Result<HttpResponse, Problem> {
     let act = answer::act(&api, &session, &context);
-    let draft = body
+    let mut draft = body
         .value
         .check(period::today(act.now, session.user.time_zone))?;
+    filling::fill(&api, &session, &mut draft).await?;
     let id = api.ids.v7(act.now);
     let ready = at_once::prepare(&api.store, act, id, &draft).await?;
     let ready = ready.map(|booking| {

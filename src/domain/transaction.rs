@@ -6,6 +6,9 @@ use utoipa::ToSchema;
 
 use crate::domain::word::words;
 
+/// Tags of a booking at the most.
+pub const TAGS_MAX: usize = 20;
+
 /// What a transaction does to its wallet's balance.
 #[derive(
     Debug,

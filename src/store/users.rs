@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::users;
@@ -86,6 +86,20 @@ pub async fn get(db: &impl ConnectionTrait, id: Uuid) -> Result<User, StoreError
         .await?
         .ok_or(StoreError::NotFound("user"))?
         .try_into()
+}
+
+/// The user of this id, and whether any rule of theirs is enabled.
+///
+/// # Errors
+/// There is none.
+pub async fn with_rules(db: &impl ConnectionTrait, id: Uuid) -> Result<(User, bool), StoreError> {
+    let text = "SELECT users.*, (SELECT COUNT(*) FROM rules WHERE user_id = users.id AND is_enabled) AS rules \
+         FROM users WHERE id = $1";
+    let row = one(db, text, [id.into()]).await?;
+    let row = row.ok_or(StoreError::NotFound("user"))?;
+    let user = users::Model::from_query_result(&row, "")?.try_into()?;
+    let rules: i64 = row.try_get("", "rules")?;
+    Ok((user, rules > 0))
 }
 
 /// The user of this address with the hash of the password, for signing in.

@@ -35,6 +35,10 @@ RULES = (
     "a day is written YYYY-MM-DD, from 1900-01-01",
     # What refers to something: cursors, positions, keys, things of one's own; how many of them there may be.
     "not a cursor of this list", "not a position", "the key was used for another request", "there is no such",
+    # Rules: what is asked how, and what it may cost.
+    "texts are asked with ", "must be a decimal such as ", "must be the id of a wallet", "must be income, expense",
+    "must be a regular expression", "this regular expression is too large", "is a regular expression",
+    "a rule sets a category",
     # Goals and budgets that carry over.
     "this wallet is in ", "this goal follows a wallet", "there are only ", "with rollover, at most ",
     "the parent must be ", "cannot have a parent", "no more fit",

@@ -7,11 +7,8 @@ use uuid::Uuid;
 
 use super::{Act, Parts, Split, Transaction, Transfer};
 use crate::domain::money::{AmountText, Currency, Money};
-use crate::domain::transaction::TransactionType;
+use crate::domain::transaction::{TAGS_MAX, TransactionType};
 use crate::store::{StoreError, Tx, wallets};
-
-/// Tags of a booking at the most.
-const TAGS_MAX: usize = 20;
 
 /// Splits of a booking: one would be the booking itself.
 const SPLITS: std::ops::RangeInclusive<usize> = 2..=50;

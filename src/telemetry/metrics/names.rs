@@ -213,7 +213,7 @@ catalogue! {
 
     // What is done again and again, beside the work.
     JOB_RUNS_TOTAL = "wealth_job_runs_total",
-        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books, recurring books what is due";
+        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books, recurring books what is due, rules sorts what was booked";
     JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = "wealth_job_last_success_timestamp_seconds",
         Kind::Gauge, Seconds, ["task"], "When it was done last, in seconds since 1970";
 
