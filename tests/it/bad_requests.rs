@@ -91,6 +91,12 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
     for key in ["one", "other"] {
         insight(&world, &ada, key).await;
     }
+    let all = json!([{"field": "amount", "operator": "at_least", "value": "0"}]);
+    let rule = json!({"name": "Second", "conditions": all, "tags": ["second"]});
+    ada.post("/v1/rules", &rule).await.expect(201);
+    // Of other days there is nothing to be changed.
+    let none = json!({"from": "2020-01-01", "to": "2020-01-01"});
+    ada.post("/v1/rule-runs", &none).await.expect(201);
     let goal = json!({"name": "Second", "target_amount": "1", "currency": "USD"});
     ada.post("/v1/goals", &goal).await.expect(201);
     let given = format!("/v1/goals/{}/contributions", things.id("goals"));

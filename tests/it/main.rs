@@ -42,6 +42,7 @@ mod redis;
 mod registering;
 mod releases;
 mod rollover;
+mod rules;
 mod schema;
 mod search;
 mod security;

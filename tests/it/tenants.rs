@@ -95,6 +95,7 @@ async fn the_other_ones_things_cannot_be_used() {
             let id = match name.as_str() {
                 "wallet_id" | "to_wallet_id" => story.adas.id("wallets"),
                 "category_id" | "category_ids" | "parent_id" => story.adas.id("categories"),
+                "rule_id" => story.adas.id("rules"),
                 other => panic!("{}: to what does {other} refer?", operation.name()),
             };
             let mut body = story.bobs.example(&schema);

@@ -30,7 +30,7 @@ use wealth_companion_fuzz::{Ground, noon};
 const USER: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_000c);
 
 /// What deliveries write, and what of it must be the same after the same delivery.
-const WRITTEN: [(&str, &str); 10] = [
+const WRITTEN: [(&str, &str); 15] = [
     ("inbox", "consumer, hex(event_id)"),
     (
         "dead_letters",

@@ -39,6 +39,8 @@ pub(super) struct Owner {
     alert: String,
     insight: String,
     rate: String,
+    rule: String,
+    rule_run: String,
     unused_wallet: String,
     unused_category: String,
 }
@@ -74,7 +76,17 @@ impl Owner {
         // By which the example of a quote is answered.
         let rate = json!({"from": "ARS", "to": "USD", "rate": "0.001"});
         let rate = person.post("/v1/rates", &rate).await.expect(201).id();
+        let all = json!([{"field": "amount", "operator": "at_least", "value": "0"}]);
+        let rule = json!({"name": "All", "conditions": all, "tags": ["all"]});
+        let rule = person.post("/v1/rules", &rule).await.expect(201).id();
+        let rule_run = person
+            .post("/v1/rule-runs", &json!({}))
+            .await
+            .expect(201)
+            .id();
         Self {
+            rule,
+            rule_run,
             insight,
             goal,
             contribution: given.expect(201).id(),
@@ -105,6 +117,8 @@ impl Owner {
             ("goals", _) => &self.goal,
             ("contributions", _) => &self.contribution,
             ("insights", _) => &self.insight,
+            ("rules", _) => &self.rule,
+            ("rule-runs", _) => &self.rule_run,
             ("alerts", _) => &self.alert,
             ("rates", _) => &self.rate,
             _ => panic!("{}: what is it about?", operation.id),
@@ -265,8 +279,13 @@ async fn a_place_that_is_told_is_there() {
             .await
             .expect(201);
         let read = owner.person.get(made.header("location")).await.expect(200);
-        assert_eq!(read.body, made.body, "{}", operation.id);
-        assert_eq!(read.header("etag"), made.header("etag"));
+        // A run goes on meanwhile.
+        if operation.id == "begin_rule_run" {
+            assert_eq!(read.id(), made.id());
+        } else {
+            assert_eq!(read.body, made.body, "{}", operation.id);
+            assert_eq!(read.header("etag"), made.header("etag"));
+        }
         // The same key again gives the same answer, and says so.
         let again = Answer::to(owner.call(&document, operation).request(&world))
             .await

@@ -9,7 +9,7 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
-    PageRequest, alerts, budgets, categories, dashboard, rates, read_models, recurring, sessions,
+    PageRequest, alerts, budgets, categories, dashboard, rates, read_models, recurring, rule_runs, rules, sessions,
     users, wallets,
 };
 
@@ -302,4 +302,28 @@ async fn what_every_request_reads_is_found_by_a_key() {
         // Nobody has so many that sorting a page of them would be felt.
         db.assert_walks_indexes("lists that stay short", true);
     }
+}
+
+#[tokio::test]
+async fn rules_and_their_runs_are_read_in_their_order() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    let user_id = ada.user_id;
+    for after in [None, Some((1, user_id))] {
+        let list = rules::list(&db, user_id, page(after)).await;
+        assert_eq!(list.expect("rules").items, []);
+        db.assert_walks("a page of rules", "ix_rules_user_id_position_id");
+    }
+    rules::wanted(&db, user_id, None).await.expect("rules");
+    db.assert_walks("all rules", "ix_rules_user_id_position_id");
+    users::with_rules(&db, user_id).await.expect("a user");
+    db.assert_walks("whether there are any", "ix_rules_user_id_position_id");
+    for after in [None, Some(user_id)] {
+        let list = rule_runs::list(&db, user_id, page(after)).await;
+        assert_eq!(list.expect("runs").items, []);
+        db.assert_walks("a page of runs", "ix_rule_runs_user_id_id");
+    }
+    assert_eq!(rule_runs::next(&db).await.expect("none"), None);
+    // Of the few that have something to do.
+    db.assert_walks_indexes("the next run", true);
 }

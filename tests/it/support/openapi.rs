@@ -6,7 +6,7 @@ use wealth_companion::clock::Ids;
 use wealth_companion::domain::insight::{Insight, Kind, Thing};
 use wealth_companion::store::insights;
 
-use super::{Answer, Person, World};
+use super::{Answer, Person, World, until};
 
 /// The OpenAPI document of a running server.
 #[derive(Debug, Clone)]
@@ -164,6 +164,10 @@ impl Things {
             let collection = collection.expect("a collection").to_owned();
             things.ids.insert(collection, made.id().into());
         }
+        // Nothing of theirs goes on any more.
+        let run = &format!("/v1/rule-runs/{}", things.id("rule-runs"));
+        let is_done = || async move { person.get(run).await.expect(200).body["state"] == "done" };
+        until("the run is done", is_done).await;
         let wallet = person
             .get(&format!("/v1/wallets/{}", things.id("wallets")))
             .await;
