@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, boolean, date_null, integer, string_len, text, text_null, uuid, uuid_null,
+    big_integer, boolean, date_null, small_integer, string_len, text, text_null, uuid, uuid_null,
 };
 
 use crate::columns::{
@@ -22,7 +22,7 @@ impl MigrationTrait for Migration {
                 .col(user_id())
                 .col(string_len("name", 100))
                 // Among the user's rules, the lower the earlier; then by the id.
-                .col(integer("position"))
+                .col(small_integer("position"))
                 // JSON, as the API shows them.
                 .col(text("conditions"))
                 .col(uuid_null("category_id"))
@@ -67,6 +67,8 @@ impl Migration {
                 // The last booking that was looked at.
                 .col(date_null("cursor_date"))
                 .col(uuid_null("cursor_id"))
+                // Counts what moves it: of two who take the same step one finds it moved.
+                .col(big_integer("steps"))
                 .col(big_integer("examined"))
                 .col(big_integer("changed"))
                 .col(big_integer("skipped"))

@@ -37,7 +37,7 @@ pub struct RuleView {
     id: Uuid,
     name: String,
     /// The lower the earlier; of rules in one place the older comes first.
-    position: i32,
+    position: i16,
     /// All of them must hold.
     conditions: Vec<Condition>,
     /// The category that it sets, of what can have one: not of transfers, nor of what is split.
@@ -91,7 +91,7 @@ pub struct NewRule {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// The lower the earlier; after all others if left out.
-    #[schema(value_type = Option<i32>, minimum = 1, maximum = 10000)]
+    #[schema(value_type = Option<i16>, minimum = 1, maximum = 10000)]
     position: Option<WholeInput>,
     /// All of them must hold. At most one is a regular expression.
     #[schema(min_items = 1, max_items = 10)]
@@ -117,7 +117,7 @@ impl NewRule {
         id: Uuid,
         user_id: Uuid,
         now: DateTime<Utc>,
-    ) -> Result<(StoredRule, Option<i32>), Problem> {
+    ) -> Result<(StoredRule, Option<i16>), Problem> {
         let mut checks = Checks::new();
         let name = checks.field("/name", check_text(&self.name, 1..=100));
         let position = checks.optional("/position", self.position, position);
@@ -146,8 +146,8 @@ impl NewRule {
     }
 }
 
-fn position(given: WholeInput) -> Result<i32, String> {
-    i32::try_from(given.0)
+fn position(given: WholeInput) -> Result<i16, String> {
+    i16::try_from(given.0)
         .ok()
         .filter(|place| (1..=POSITION_MAX).contains(place))
         .ok_or_else(|| format!("from 1 to {POSITION_MAX}"))
@@ -192,7 +192,7 @@ pub struct RulePatch {
     name: Option<String>,
     /// The lower the earlier.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 10000)]
+    #[schema(nullable = false, value_type = Option<i16>, minimum = 1, maximum = 10000)]
     position: Option<WholeInput>,
     /// All conditions.
     #[serde(default, deserialize_with = "present")]

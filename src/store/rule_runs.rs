@@ -2,7 +2,7 @@
 //! interrupted goes on where it was. What a run changes is noted with the change, and can be undone.
 //!
 //! A step holds the user, as whoever changes a booking does: of two replicas with the same run the second finds
-//! another version, and does nothing.
+//! that it has moved, and does nothing.
 
 use std::fmt;
 
@@ -101,6 +101,8 @@ pub struct Run {
     pub to: Option<NaiveDate>,
     /// The last booking that was looked at.
     pub cursor: Option<ByDate>,
+    /// Counts what moves it.
+    pub steps: i64,
     /// Bookings that were looked at.
     pub examined: i64,
     /// Bookings that were changed.
@@ -113,7 +115,7 @@ pub struct Run {
     pub kept: i64,
     /// When it was through.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Counts changes.
+    /// Counts changes by people.
     pub version: i64,
     /// When it began.
     pub created_at: DateTime<Utc>,
@@ -139,6 +141,7 @@ impl TryFrom<rule_runs::Model> for Run {
             from: row.from_date,
             to: row.to_date,
             cursor: row.cursor_date.zip(row.cursor_id),
+            steps: row.steps,
             examined: row.examined,
             changed: row.changed,
             skipped: row.skipped,
@@ -161,7 +164,7 @@ pub async fn begin(tx: &Tx, run: &Run) -> Result<(), StoreError> {
     let text = "SELECT COUNT(*) FROM rule_runs WHERE user_id = $1 AND state <> 'forgotten'";
     let there = count(&**tx, text, [run.user_id.into()]).await?;
     let there = i64::try_from(there).map_err(StoreError::defect)?;
-    let text = "UPDATE rule_runs SET state = 'forgotten', updated_at = $2, version = version + 1 WHERE id IN ( \
+    let text = "UPDATE rule_runs SET state = 'forgotten', updated_at = $2, steps = steps + 1 WHERE id IN ( \
          SELECT id FROM rule_runs WHERE user_id = $1 AND state IN ('done', 'undone', 'failed') ORDER BY id LIMIT $3)";
     let too_many = (there - RUNS_KEPT + 1).max(0);
     let values = [run.user_id.into(), run.created_at.into(), too_many.into()];
@@ -173,9 +176,9 @@ pub async fn begin(tx: &Tx, run: &Run) -> Result<(), StoreError> {
     let rules = serde_json::to_string(&run.rules).map_err(StoreError::defect)?;
     execute(
         &**tx,
-        "INSERT INTO rule_runs (id, user_id, state, rules, rule_id, overwrite, from_date, to_date, examined, changed, \
+        "INSERT INTO rule_runs (id, user_id, state, rules, rule_id, overwrite, from_date, to_date, steps, examined, changed, \
          skipped, restored, kept, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, 0, $9, $10, $10)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, 0, 0, $9, $10, $10)",
         [
             run.id.into(),
             run.user_id.into(),
@@ -240,6 +243,7 @@ pub async fn undo(
     check_version(expected, run.version)?;
     if !matches!(run.state, State::Undoing | State::Undone) {
         run.state = State::Undoing;
+        run.version += 1;
         run.finished_at = None;
         keep(tx, &mut run, now).await?;
     }
@@ -266,12 +270,12 @@ pub async fn forget(
 
 /// Writes down where a run is.
 async fn keep(tx: &Tx, run: &mut Run, now: DateTime<Utc>) -> Result<(), StoreError> {
-    run.version += 1;
+    run.steps += 1;
     run.updated_at = now;
     execute(
         &**tx,
         "UPDATE rule_runs SET state = $3, cursor_date = $4, cursor_id = $5, examined = $6, changed = $7, skipped = $8, \
-         restored = $9, kept = $10, finished_at = $11, version = $12, updated_at = $13 WHERE id = $1 AND user_id = $2",
+         restored = $9, kept = $10, finished_at = $11, version = $12, updated_at = $13, steps = $14 WHERE id = $1 AND user_id = $2",
         [
             run.id.into(),
             run.user_id.into(),
@@ -286,6 +290,7 @@ async fn keep(tx: &Tx, run: &mut Run, now: DateTime<Utc>) -> Result<(), StoreErr
             run.finished_at.into(),
             run.version.into(),
             run.updated_at.into(),
+            run.steps.into(),
         ],
     )
     .await?;
@@ -324,8 +329,8 @@ async fn held(tx: &Tx, run: &Run) -> Result<Option<Run>, StoreError> {
     if !users::hold(tx, run.user_id).await? {
         return Ok(None);
     }
-    let text = "SELECT * FROM rule_runs WHERE id = $1 AND user_id = $2 AND version = $3";
-    let values = [run.id.into(), run.user_id.into(), run.version.into()];
+    let text = "SELECT * FROM rule_runs WHERE id = $1 AND user_id = $2 AND steps = $3";
+    let values = [run.id.into(), run.user_id.into(), run.steps.into()];
     let row = one(&**tx, text, values).await?;
     row.map(|row| rule_runs::Model::from_query_result(&row, "")?.try_into())
         .transpose()

@@ -15,7 +15,7 @@ use crate::domain::transaction::TransactionType;
 /// Rules of one user at the most: each booking is asked about by all of them.
 pub const RULES_MAX: i64 = 100;
 /// The last place that a rule can have.
-pub const POSITION_MAX: i32 = 10_000;
+pub const POSITION_MAX: i16 = 10_000;
 
 /// A rule of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct StoredRule {
     /// What it is called.
     pub name: String,
     /// The lower the earlier; then the older.
-    pub position: i32,
+    pub position: i16,
     /// Whether it is asked of new bookings, and by runs of all rules.
     pub is_enabled: bool,
     /// Counts changes.
@@ -98,12 +98,12 @@ fn read(rows: &[QueryResult]) -> Result<Vec<StoredRule>, StoreError> {
 pub async fn create(
     tx: &Tx,
     mut rule: StoredRule,
-    position: Option<i32>,
+    position: Option<i16>,
 ) -> Result<StoredRule, StoreError> {
     let user_id = rule.user_id;
     users::hold(tx, user_id).await?;
     let text = "SELECT COUNT(*), MAX(position) FROM rules WHERE user_id = $1";
-    let (count, last): (i64, Option<i32>) = match one(&**tx, text, [user_id.into()]).await? {
+    let (count, last): (i64, Option<i16>) = match one(&**tx, text, [user_id.into()]).await? {
         Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
         None => (0, None),
     };
@@ -168,7 +168,7 @@ pub async fn get(
 }
 
 /// The key of the list of rules: in the order in which they are asked.
-pub type ByPosition = (i32, Uuid);
+pub type ByPosition = (i16, Uuid);
 
 /// The user's rules, in the order in which they are asked.
 ///
@@ -211,7 +211,7 @@ pub struct RuleChange {
     /// What it is called.
     pub name: Option<String>,
     /// Its place.
-    pub position: Option<i32>,
+    pub position: Option<i16>,
     /// All conditions.
     pub conditions: Option<Vec<Condition>>,
     /// The category that it sets.

@@ -56,7 +56,8 @@ async fn run_is(ada: &Person, id: &str, state: &str) -> Value {
 /// Waits until so much is spent of a budget.
 async fn spent(ada: &Person, budget: &str, expected: &str) {
     let path = &format!("/v1/budgets/{budget}");
-    let is_so = || async move { ada.get(path).await.expect(200).body["spent"] == expected };
+    let is_so =
+        || async move { ada.get(path).await.expect(200).body["current"]["spent"] == expected };
     until(&format!("{expected} are spent"), is_so).await;
 }
 
@@ -485,6 +486,7 @@ async fn begin(chain: &Chain, who: Household, tag: &str) -> Run {
         from: None,
         to: None,
         cursor: None,
+        steps: 0,
         examined: 0,
         changed: 0,
         skipped: 0,

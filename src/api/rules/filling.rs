@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::api::session::{CACHE_TTL, Session};
 use crate::domain::money::Money;
 use crate::domain::rule::{Booked, Labels, Mode, Ruleset};
-use crate::domain::transaction::TransactionType;
+use crate::domain::transaction::{TAGS_MAX, TransactionType};
 use crate::store::transactions::Draft;
 use crate::store::{StoreError, categories, rules, wallets};
 
@@ -56,7 +56,8 @@ pub(in crate::api) async fn fill(
     session: &Session,
     draft: &mut Draft,
 ) -> Result<(), StoreError> {
-    if !session.has_rules {
+    // Too many tags are refused as they are.
+    if !session.has_rules || draft.tags.len() > TAGS_MAX {
         return Ok(());
     }
     let (reads, user_id) = (api.store.reads(), session.user_id());

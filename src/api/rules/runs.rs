@@ -49,7 +49,7 @@ pub struct RuleRunView {
     /// When it was through.
     #[schema(required = true)]
     finished_at: Option<DateTime<Utc>>,
-    /// Counts its steps, too.
+    /// Counts what people do with it, not its steps.
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -141,6 +141,7 @@ pub(in crate::api) async fn create(
             from: given.from.map(|day| day.0),
             to: given.to.map(|day| day.0),
             cursor: None,
+            steps: 0,
             examined: 0,
             changed: 0,
             skipped: 0,

@@ -16,6 +16,7 @@ pub struct Model {
     pub to_date: Option<Date>,
     pub cursor_date: Option<Date>,
     pub cursor_id: Option<Uuid>,
+    pub steps: i64,
     pub examined: i64,
     pub changed: i64,
     pub skipped: i64,

@@ -9,7 +9,7 @@ pub struct Model {
     pub id: Uuid,
     pub user_id: Uuid,
     pub name: String,
-    pub position: i32,
+    pub position: i16,
     pub conditions: String,
     pub category_id: Option<Uuid>,
     pub payee: Option<String>,

@@ -187,9 +187,9 @@ INSERT INTO rules (id, user_id, name, position, conditions, category_id, payee, 
   updated_at)
   SELECT pg_temp.v7(15, 8 * n + k), pg_temp.v7(1, n), 'Rule ' || k, k, repeat('x', 200), NULL, 'Corner shop', '[]', k % 2 = 0,
   false, 1, now(), now() FROM generate_series(1, {others}) n, generate_series(0, 7) k;
-INSERT INTO rule_runs (id, user_id, state, rules, overwrite, examined, changed, skipped, restored, kept, version, created_at,
+INSERT INTO rule_runs (id, user_id, state, rules, overwrite, steps, examined, changed, skipped, restored, kept, version, created_at,
   updated_at)
-  SELECT pg_temp.v7(16, 4 * n + k), pg_temp.v7(1, n), 'done', repeat('x', 1000), false, 100, 10, 0, 0, 0, 2, now(), now()
+  SELECT pg_temp.v7(16, 4 * n + k), pg_temp.v7(1, n), 'done', repeat('x', 1000), false, 2, 100, 10, 0, 0, 0, 2, now(), now()
   FROM generate_series(1, {others}) n, generate_series(0, 3) k;
 INSERT INTO rule_changes SELECT pg_temp.v7(16, 4 * n + k % 4), pg_temp.v7(17, 40 * n + k), pg_temp.v7(1, n), '[]', 2
   FROM generate_series(1, {others}) n, generate_series(0, 39) k;
