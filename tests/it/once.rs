@@ -49,13 +49,28 @@ async fn bodies(ada: &Person, path: &str) -> [Value; 2] {
         "/v1/budgets" => ["10", "20"].map(|amount| {
             json!({"name": "All", "category_ids": [], "amount": amount, "currency": "USD", "period": "weekly"})
         }),
-        "/v1/goals" => ["10", "20"].map(|amount| {
-            json!({"name": "Bicycle", "target_amount": amount, "currency": "USD"})
-        }),
-        "/v1/goals/{id}/contributions" => ["1", "2"].map(|amount| json!({"amount": amount})),
         "/v1/rates" => ["EUR", "GBP"].map(|from| json!({"from": from, "to": "USD", "rate": "1.2"})),
+        "/v1/goals" => ["10", "20"]
+            .map(|amount| json!({"name": "Holidays", "target_amount": amount, "currency": "USD"})),
+        "/v1/goals/{id}/contributions" => ["1", "2"].map(|amount| json!({"amount": amount})),
+        "/v1/rules" => ["one", "other"].map(|tag| {
+            let all = json!([{"field": "amount", "operator": "at_least", "value": "0"}]);
+            json!({"name": "All", "conditions": all, "tags": [tag]})
+        }),
+        "/v1/rule-runs" => [true, false].map(|overwrite| json!({"overwrite": overwrite})),
         other => panic!("{other} creates: say here with what"),
     }
+}
+
+/// The path of what is made within something, of which one is made.
+async fn place(ada: &Person, path: &str) -> String {
+    if !path.contains('{') {
+        return path.to_owned();
+    }
+    let (of, _) = path.split_once("/{id}").expect("the id of something");
+    let [body, _] = Box::pin(bodies(ada, of)).await;
+    let made = ada.post(of, &body).await.expect(201);
+    path.replace("{id}", &made.id())
 }
 
 fn assert_replays(first: &Answer, again: &Answer) {
@@ -84,11 +99,9 @@ async fn every_post_that_creates_answers_a_retry_as_it_answered_first() {
     for path in known {
         assert!(paths.iter().any(|found| found == path), "{path}");
     }
-    let goal = json!({"name": "Holidays", "target_amount": "1", "currency": "USD"});
-    let goal = ada.post("/v1/goals", &goal).await.expect(201).id();
     for path in &paths {
         let [body, other] = bodies(&ada, path).await;
-        let path = &path.replace("{id}", &goal);
+        let path = &place(&ada, path).await;
         let before = ada.all(path, 200).await.len();
         let key = format!("key of {path}");
         let first = ada.post_once(path, &key, &body).await.expect(201);
