@@ -31,7 +31,7 @@ impl MigrationTrait for Migration {
                 .col(text("tags"))
                 .col(boolean("is_enabled"))
                 .col(boolean("stops"))
-                .foreign_key(&mut user_key("rules"))
+                // The erasure of a user removes them by name: a second foreign key would hold a second table.
                 .foreign_key(&mut used_key("rules", "category_id", "categories")),
         )
         .to_owned();

@@ -101,7 +101,9 @@ pub async fn create(
     position: Option<i16>,
 ) -> Result<StoredRule, StoreError> {
     let user_id = rule.user_id;
-    users::hold(tx, user_id).await?;
+    if !users::hold(tx, user_id).await? {
+        return Err(StoreError::NotFound("user"));
+    }
     let text = "SELECT COUNT(*), MAX(position) FROM rules WHERE user_id = $1";
     let (count, last): (i64, Option<i16>) = match one(&**tx, text, [user_id.into()]).await? {
         Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),

@@ -17,7 +17,7 @@ const VALUE_CHARS_MAX: usize = 200;
 /// Characters of a pattern at the most.
 pub const PATTERN_CHARS_MAX: usize = 100;
 /// Bytes of a pattern's automaton at the most.
-const PATTERN_BYTES_MAX: usize = 128 * 1024;
+const PATTERN_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that a search may keep to be quicker.
 const SEARCH_BYTES_MAX: usize = 256 * 1024;
 /// How deep a pattern may be nested.
