@@ -5,9 +5,7 @@ use sea_orm_migration::schema::{
     big_integer, boolean, date_null, small_integer, string_len, text, text_null, uuid, uuid_null,
 };
 
-use crate::columns::{
-    drop_tables, id, index, moment_null, part_key, revision, used_key, user_id, user_key,
-};
+use crate::columns::{drop_tables, id, index, moment_null, part_key, revision, used_key, user_id};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -31,7 +29,7 @@ impl MigrationTrait for Migration {
                 .col(text("tags"))
                 .col(boolean("is_enabled"))
                 .col(boolean("stops"))
-                // The erasure of a user removes them by name: a second foreign key would hold a second table.
+                // The erasure of a user removes rules and runs by name: a key to users would hold a second table.
                 .foreign_key(&mut used_key("rules", "category_id", "categories")),
         )
         .to_owned();
@@ -74,8 +72,7 @@ impl Migration {
                 .col(big_integer("skipped"))
                 .col(big_integer("restored"))
                 .col(big_integer("kept"))
-                .col(moment_null("finished_at"))
-                .foreign_key(&mut user_key("rule_runs")),
+                .col(moment_null("finished_at")),
         )
         .to_owned();
         manager.create_table(runs).await?;

@@ -24,6 +24,7 @@ pub async fn erase(
     for table in [
         "transactions",
         "recurring",
+        "rule_runs",
         "rules",
         "goals",
         "budgets",

@@ -160,7 +160,9 @@ impl TryFrom<rule_runs::Model> for Run {
 /// # Errors
 /// The unit of work cannot go on.
 pub async fn begin(tx: &Tx, run: &Run) -> Result<(), StoreError> {
-    users::hold(tx, run.user_id).await?;
+    if !users::hold(tx, run.user_id).await? {
+        return Err(StoreError::NotFound("user"));
+    }
     let text = "SELECT COUNT(*) FROM rule_runs WHERE user_id = $1 AND state <> 'forgotten'";
     let there = count(&**tx, text, [run.user_id.into()]).await?;
     let there = i64::try_from(there).map_err(StoreError::defect)?;
