@@ -454,6 +454,68 @@ CREATE TABLE public.refresh_tokens (
 
 
 --
+-- Name: rule_changes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.rule_changes (
+    run_id uuid NOT NULL,
+    transaction_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    labels text NOT NULL,
+    version bigint NOT NULL
+);
+
+
+--
+-- Name: rule_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.rule_runs (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    state character varying(10) NOT NULL,
+    rules text NOT NULL,
+    rule_id uuid,
+    overwrite boolean NOT NULL,
+    from_date date,
+    to_date date,
+    cursor_date date,
+    cursor_id uuid,
+    steps bigint NOT NULL,
+    examined bigint NOT NULL,
+    changed bigint NOT NULL,
+    skipped bigint NOT NULL,
+    restored bigint NOT NULL,
+    kept bigint NOT NULL,
+    finished_at timestamp with time zone,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+
+--
+-- Name: rules; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.rules (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    name character varying(100) NOT NULL,
+    "position" smallint NOT NULL,
+    conditions text NOT NULL,
+    category_id uuid,
+    payee text,
+    tags text NOT NULL,
+    is_enabled boolean NOT NULL,
+    stops boolean NOT NULL,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+
+--
 -- Name: seaql_migrations; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -615,8 +677,8 @@ CREATE TABLE public.wallets (
 --
 
 COPY public.alerts (seq, id, user_id, kind, title, message, details, source_event, source_event_id, budget_id, historic, read_at, version, created_at, updated_at, traceparent, chain_begun_at) FROM stdin;
-1	01a224db-3826-7b6e-b297-20fc34d1e860	01a224db-3744-75dc-9b0d-704b9f0c6f32	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a224db-37b2-70c6-a910-77a8246c70b5","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	00ddad66-8cc0-47ff-afb0-3b8a7a49a566	01a224db-37b2-70c6-a910-77a8246c70b5	t	2026-11-29 01:11:16.262506+00	1	2026-11-29 01:11:16.262506+00	2026-11-29 01:11:16.262506+00	00-8f5ffad8309ac341c36ef1f75026ab00-7c156572cfff3488-00	2026-11-29 01:11:16.164505+00
-2	01a224db-3826-7b6e-b297-20fc6ab24875	01a224db-3744-75dc-9b0d-704b9f0c6f32	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a224db-37b2-70c6-a910-77a8246c70b5","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	d21b9b87-44f8-4024-a824-80ab78bcd65c	01a224db-37b2-70c6-a910-77a8246c70b5	t	2026-11-29 01:11:16.262506+00	1	2026-11-29 01:11:16.262506+00	2026-11-29 01:11:16.262506+00	00-8f5ffad8309ac341c36ef1f75026ab00-f8026df6bbbd71c3-00	2026-11-29 01:11:16.164505+00
+1	01a224f4-d801-7b49-a650-254c0d37d42c	01a224f4-d641-7f5f-9650-a44685bd1cbe	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a224f4-d784-7ed9-b08e-92285a2c6808","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	78f91163-1ea3-4080-9a1d-bb41581ecee5	01a224f4-d784-7ed9-b08e-92285a2c6808	t	2026-11-29 01:39:15.585229+00	1	2026-11-29 01:39:15.585229+00	2026-11-29 01:39:15.585229+00	00-f019226c82132b4d6ddee1a3a3d6179d-be855fe54a19a651-00	2026-11-29 01:39:15.482275+00
+2	01a224f4-d801-7b49-a650-254c6e82829b	01a224f4-d641-7f5f-9650-a44685bd1cbe	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a224f4-d784-7ed9-b08e-92285a2c6808","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	01a224f4-d784-7ed9-b08e-92285a2c6808	t	2026-11-29 01:39:15.585229+00	1	2026-11-29 01:39:15.585229+00	2026-11-29 01:39:15.585229+00	00-f019226c82132b4d6ddee1a3a3d6179d-352758d7581f45ff-00	2026-11-29 01:39:15.482275+00
 \.
 
 
@@ -625,7 +687,7 @@ COPY public.alerts (seq, id, user_id, kind, title, message, details, source_even
 --
 
 COPY public.budget_categories (budget_id, category_id) FROM stdin;
-01a224db-37b2-70c6-a910-77a8246c70b5	01a224db-3744-75dc-9b0d-704ba812c79d
+01a224f4-d784-7ed9-b08e-92285a2c6808	01a224f4-d641-7f5f-9650-a4473717d17b
 \.
 
 
@@ -634,8 +696,8 @@ COPY public.budget_categories (budget_id, category_id) FROM stdin;
 --
 
 COPY public.budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) FROM stdin;
-01a224db-37b2-70c6-a910-77a8246c70b5	2026-03-01	80	01a224db-3744-75dc-9b0d-704b9f0c6f32	00ddad66-8cc0-47ff-afb0-3b8a7a49a566	2026-11-29 01:11:16.236836+00
-01a224db-37b2-70c6-a910-77a8246c70b5	2026-03-01	100	01a224db-3744-75dc-9b0d-704b9f0c6f32	d21b9b87-44f8-4024-a824-80ab78bcd65c	2026-11-29 01:11:16.236836+00
+01a224f4-d784-7ed9-b08e-92285a2c6808	2026-03-01	80	01a224f4-d641-7f5f-9650-a44685bd1cbe	78f91163-1ea3-4080-9a1d-bb41581ecee5	2026-11-29 01:39:15.531032+00
+01a224f4-d784-7ed9-b08e-92285a2c6808	2026-03-01	100	01a224f4-d641-7f5f-9650-a44685bd1cbe	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	2026-11-29 01:39:15.531032+00
 \.
 
 
@@ -652,7 +714,7 @@ COPY public.budget_crossings_past (event_id, budget_id, period_start, threshold,
 --
 
 COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) FROM stdin;
-01a224db-37b2-70c6-a910-77a8246c70b5	2026-03-01	2026-03-31	01a224db-3744-75dc-9b0d-704b9f0c6f32	12500	2026-11-29 01:11:16.260207+00
+01a224f4-d784-7ed9-b08e-92285a2c6808	2026-03-01	2026-03-31	01a224f4-d641-7f5f-9650-a44685bd1cbe	12500	2026-11-29 01:39:15.586475+00
 \.
 
 
@@ -661,7 +723,7 @@ COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_
 --
 
 COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, created_at, updated_at, rollover_from, former_limits) FROM stdin;
-01a224db-37b2-70c6-a910-77a8246c70b5	01a224db-3744-75dc-9b0d-704b9f0c6f32	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 01:11:16.146888+00	2026-11-29 01:11:16.146888+00	\N	\N
+01a224f4-d784-7ed9-b08e-92285a2c6808	01a224f4-d641-7f5f-9650-a44685bd1cbe	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 01:39:15.460946+00	2026-11-29 01:39:15.460946+00	\N	\N
 \.
 
 
@@ -670,23 +732,23 @@ COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_o
 --
 
 COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version, created_at, updated_at) FROM stdin;
-01a224db-3744-75dc-9b0d-704ba812c79d	01a224db-3744-75dc-9b0d-704b9f0c6f32	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704c539d2ae7	01a224db-3744-75dc-9b0d-704b9f0c6f32	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704c9cb6d649	01a224db-3744-75dc-9b0d-704b9f0c6f32	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704d7338d102	01a224db-3744-75dc-9b0d-704b9f0c6f32	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704db92bc249	01a224db-3744-75dc-9b0d-704b9f0c6f32	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704e4b87f686	01a224db-3744-75dc-9b0d-704b9f0c6f32	Health	expense	\N	#e53935	🩺	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704ea2c8eeaf	01a224db-3744-75dc-9b0d-704b9f0c6f32	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704f952803c8	01a224db-3744-75dc-9b0d-704b9f0c6f32	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-704fdbdac23e	01a224db-3744-75dc-9b0d-704b9f0c6f32	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-70501ce939ee	01a224db-3744-75dc-9b0d-704b9f0c6f32	Education	expense	\N	#3949ab	🎓	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-7050b5dd160f	01a224db-3744-75dc-9b0d-704b9f0c6f32	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-7051ac6fdb33	01a224db-3744-75dc-9b0d-704b9f0c6f32	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-7051e692864c	01a224db-3744-75dc-9b0d-704b9f0c6f32	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-7052154a6722	01a224db-3744-75dc-9b0d-704b9f0c6f32	Other	expense	\N	#757575	📦	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-7052606c6d29	01a224db-3744-75dc-9b0d-704b9f0c6f32	Salary	income	\N	#2e7d32	💼	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-705357760d70	01a224db-3744-75dc-9b0d-704b9f0c6f32	Interest	income	\N	#00897b	🏦	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
-01a224db-3744-75dc-9b0d-70543437c7fc	01a224db-3744-75dc-9b0d-704b9f0c6f32	Other income	income	\N	#7cb342	💰	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
+01a224f4-d641-7f5f-9650-a4473717d17b	01a224f4-d641-7f5f-9650-a44685bd1cbe	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a447d2731bd1	01a224f4-d641-7f5f-9650-a44685bd1cbe	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44897ac77c2	01a224f4-d641-7f5f-9650-a44685bd1cbe	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a4492e90bcdb	01a224f4-d641-7f5f-9650-a44685bd1cbe	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44947f10524	01a224f4-d641-7f5f-9650-a44685bd1cbe	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44a2f5c32e6	01a224f4-d641-7f5f-9650-a44685bd1cbe	Health	expense	\N	#e53935	🩺	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44a6c197a21	01a224f4-d641-7f5f-9650-a44685bd1cbe	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44acf1a462f	01a224f4-d641-7f5f-9650-a44685bd1cbe	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44adb8192ee	01a224f4-d641-7f5f-9650-a44685bd1cbe	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44b3eef4370	01a224f4-d641-7f5f-9650-a44685bd1cbe	Education	expense	\N	#3949ab	🎓	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44b4d038e23	01a224f4-d641-7f5f-9650-a44685bd1cbe	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44bcda20900	01a224f4-d641-7f5f-9650-a44685bd1cbe	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44cc3b3d1ac	01a224f4-d641-7f5f-9650-a44685bd1cbe	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44d6a18e3ee	01a224f4-d641-7f5f-9650-a44685bd1cbe	Other	expense	\N	#757575	📦	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44e23388e7b	01a224f4-d641-7f5f-9650-a44685bd1cbe	Salary	income	\N	#2e7d32	💼	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44e96528afa	01a224f4-d641-7f5f-9650-a44685bd1cbe	Interest	income	\N	#00897b	🏦	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a224f4-d641-7f5f-9650-a44f1ddc25a6	01a224f4-d641-7f5f-9650-a44685bd1cbe	Other income	income	\N	#7cb342	💰	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
 \.
 
 
@@ -695,7 +757,7 @@ COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version
 --
 
 COPY public.daily_spending (user_id, currency, date, category_id, amount_minor) FROM stdin;
-01a224db-3744-75dc-9b0d-704b9f0c6f32	USD	2026-03-10	01a224db-3744-75dc-9b0d-704ba812c79d	12500
+01a224f4-d641-7f5f-9650-a44685bd1cbe	USD	2026-03-10	01a224f4-d641-7f5f-9650-a4473717d17b	12500
 \.
 
 
@@ -720,10 +782,10 @@ COPY public.deleted_users (id, deleted_at) FROM stdin;
 --
 
 COPY public.event_log (xid, "position", event_id, type, user_id, envelope, created_at) FROM stdin;
-1103827	1	4fda4b10-c0cd-47c9-9ffa-1f5c138b47c5	finance.transaction.created	01a224db-3744-75dc-9b0d-704b9f0c6f32	{"specversion":"1.0","id":"4fda4b10-c0cd-47c9-9ffa-1f5c138b47c5","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a224db-37c4-7435-a496-b5f1e9fef52a","time":"2026-11-29T01:11:16.164505Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a224db-3744-75dc-9b0d-704ba812c79d","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T01:11:16.164505Z","transactionId":"01a224db-37c4-7435-a496-b5f1e9fef52a","type":"expense","userId":"01a224db-3744-75dc-9b0d-704b9f0c6f32","version":1,"walletId":"01a224db-376d-72e0-9102-21efdf691173"},"correlationid":"01a224db-37c2-7cd7-80e9-a6c1b90b7aa6","traceparent":"00-8f5ffad8309ac341c36ef1f75026ab00-9e210092ea32498f-00"}	2026-11-29 01:11:16.164505+00
-1103832	2	aa0483c7-caa7-4052-be76-1a9d3cd81e75	finance.transaction.created	01a224db-3744-75dc-9b0d-704b9f0c6f32	{"specversion":"1.0","id":"aa0483c7-caa7-4052-be76-1a9d3cd81e75","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a224db-3806-7ae1-809f-6f8c0aafb1e8","time":"2026-11-29T01:11:16.230409Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a224db-3744-75dc-9b0d-704ba812c79d","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T01:11:16.230409Z","transactionId":"01a224db-3806-7ae1-809f-6f8c0aafb1e8","type":"expense","userId":"01a224db-3744-75dc-9b0d-704b9f0c6f32","version":1,"walletId":"01a224db-376d-72e0-9102-21efdf691173"},"traceparent":"00-8d04cc559fd3f6918512a9f1baa8cbec-5a61bebe0747e675-00","correlationid":"01a224db-3803-7b18-bccb-516c17411e78"}	2026-11-29 01:11:16.230409+00
-1103831	3	00ddad66-8cc0-47ff-afb0-3b8a7a49a566	ai.insight.generated	01a224db-3744-75dc-9b0d-704b9f0c6f32	{"specversion":"1.0","id":"00ddad66-8cc0-47ff-afb0-3b8a7a49a566","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a224db-37b2-70c6-a910-77a8246c70b5","time":"2026-11-29T01:11:16.236836Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a224db-37b2-70c6-a910-77a8246c70b5","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"517c3486-554c-4a47-9106-c0b7fcc286e9","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a224db-37b2-70c6-a910-77a8246c70b5","type":"budget"}],"title":"80 % of Food is spent","userId":"01a224db-3744-75dc-9b0d-704b9f0c6f32"},"correlationtime":"2026-11-29T01:11:16.164505Z","correlationid":"01a224db-37c2-7cd7-80e9-a6c1b90b7aa6","traceparent":"00-8f5ffad8309ac341c36ef1f75026ab00-e4a7893861f89bdf-00","causationid":"4fda4b10-c0cd-47c9-9ffa-1f5c138b47c5"}	2026-11-29 01:11:16.236836+00
-1103831	4	d21b9b87-44f8-4024-a824-80ab78bcd65c	finance.budget.exceeded	01a224db-3744-75dc-9b0d-704b9f0c6f32	{"specversion":"1.0","id":"d21b9b87-44f8-4024-a824-80ab78bcd65c","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a224db-37b2-70c6-a910-77a8246c70b5","time":"2026-11-29T01:11:16.236836Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a224db-37b2-70c6-a910-77a8246c70b5","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a224db-3744-75dc-9b0d-704b9f0c6f32"},"causationid":"4fda4b10-c0cd-47c9-9ffa-1f5c138b47c5","correlationid":"01a224db-37c2-7cd7-80e9-a6c1b90b7aa6","correlationtime":"2026-11-29T01:11:16.164505Z","traceparent":"00-8f5ffad8309ac341c36ef1f75026ab00-e4a7893861f89bdf-00"}	2026-11-29 01:11:16.236836+00
+1158926	1	bd0b77eb-554a-4229-983d-f3a33cc6d946	finance.transaction.created	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"bd0b77eb-554a-4229-983d-f3a33cc6d946","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a224f4-d79a-7f1e-9641-5513ebaa45e3","time":"2026-11-29T01:39:15.482275Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a224f4-d641-7f5f-9650-a4473717d17b","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T01:39:15.482275Z","transactionId":"01a224f4-d79a-7f1e-9641-5513ebaa45e3","type":"expense","userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe","version":1,"walletId":"01a224f4-d76b-7abc-af8f-12e0deec6884"},"traceparent":"00-f019226c82132b4d6ddee1a3a3d6179d-58607637d36f4763-00","correlationid":"01a224f4-d798-772d-83d3-7d448369c5ef"}	2026-11-29 01:39:15.482275+00
+1158929	2	ff744873-3257-48e9-8cb7-dc97a7551388	finance.transaction.created	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"ff744873-3257-48e9-8cb7-dc97a7551388","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a224f4-d7bc-7ac6-b852-b43e79353a8b","time":"2026-11-29T01:39:15.516698Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a224f4-d641-7f5f-9650-a4473717d17b","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T01:39:15.516698Z","transactionId":"01a224f4-d7bc-7ac6-b852-b43e79353a8b","type":"expense","userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe","version":1,"walletId":"01a224f4-d76b-7abc-af8f-12e0deec6884"},"correlationid":"01a224f4-d7ba-7ebc-9891-be0dfa020f42","traceparent":"00-e9423bb529eae46338dfa5b322d667d6-734db8e86fa8b746-00"}	2026-11-29 01:39:15.516698+00
+1158932	3	78f91163-1ea3-4080-9a1d-bb41581ecee5	ai.insight.generated	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"78f91163-1ea3-4080-9a1d-bb41581ecee5","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a224f4-d784-7ed9-b08e-92285a2c6808","time":"2026-11-29T01:39:15.531032Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a224f4-d784-7ed9-b08e-92285a2c6808","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"5fc5651c-08d3-4612-8fa4-b27f6cb349f9","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a224f4-d784-7ed9-b08e-92285a2c6808","type":"budget"}],"title":"80 % of Food is spent","userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe"},"correlationid":"01a224f4-d798-772d-83d3-7d448369c5ef","traceparent":"00-f019226c82132b4d6ddee1a3a3d6179d-74abdccc54b47935-00","correlationtime":"2026-11-29T01:39:15.482275Z","causationid":"bd0b77eb-554a-4229-983d-f3a33cc6d946"}	2026-11-29 01:39:15.531032+00
+1158932	4	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	finance.budget.exceeded	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"8b2a441e-afeb-47e5-9ff4-3f911a611cbc","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a224f4-d784-7ed9-b08e-92285a2c6808","time":"2026-11-29T01:39:15.531032Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a224f4-d784-7ed9-b08e-92285a2c6808","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe"},"correlationid":"01a224f4-d798-772d-83d3-7d448369c5ef","correlationtime":"2026-11-29T01:39:15.482275Z","causationid":"bd0b77eb-554a-4229-983d-f3a33cc6d946","traceparent":"00-f019226c82132b4d6ddee1a3a3d6179d-74abdccc54b47935-00"}	2026-11-29 01:39:15.531032+00
 \.
 
 
@@ -764,10 +826,10 @@ COPY public.idempotency_keys (user_id, key, request_hash, answer, created_at) FR
 --
 
 COPY public.inbox (consumer, event_id, handled_at) FROM stdin;
-projector	4fda4b10-c0cd-47c9-9ffa-1f5c138b47c5	2026-11-29 01:11:16.236836+00
-projector	aa0483c7-caa7-4052-be76-1a9d3cd81e75	2026-11-29 01:11:16.260207+00
-notifier	00ddad66-8cc0-47ff-afb0-3b8a7a49a566	2026-11-29 01:11:16.262506+00
-notifier	d21b9b87-44f8-4024-a824-80ab78bcd65c	2026-11-29 01:11:16.262506+00
+projector	bd0b77eb-554a-4229-983d-f3a33cc6d946	2026-11-29 01:39:15.531032+00
+notifier	78f91163-1ea3-4080-9a1d-bb41581ecee5	2026-11-29 01:39:15.585229+00
+notifier	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	2026-11-29 01:39:15.585229+00
+projector	ff744873-3257-48e9-8cb7-dc97a7551388	2026-11-29 01:39:15.586475+00
 \.
 
 
@@ -792,10 +854,10 @@ COPY public.insights (id, user_id, kind, key, title, message, facts, confidence,
 --
 
 COPY public.log_cursors (name, xid, "position", updated_at) FROM stdin;
-bus.high_watermark	1103832	2	2026-11-29 01:11:16.254961+00
-relay	1103832	2	2026-11-29 01:11:16.256923+00
-consumer.projector	1103832	2	2026-11-29 01:11:16.276924+00
-consumer.notifier	1103832	2	2026-11-29 01:11:16.28415+00
+bus.high_watermark	1158932	4	2026-11-29 01:39:15.580912+00
+relay	1158932	4	2026-11-29 01:39:15.582636+00
+consumer.notifier	1158932	4	2026-11-29 01:39:15.604113+00
+consumer.projector	1158929	2	2026-11-29 01:39:15.759404+00
 \.
 
 
@@ -804,7 +866,7 @@ consumer.notifier	1103832	2	2026-11-29 01:11:16.28415+00
 --
 
 COPY public.monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) FROM stdin;
-01a224db-3744-75dc-9b0d-704b9f0c6f32	USD	2026-03-01	expense	01a224db-3744-75dc-9b0d-704ba812c79d	01a224db-376d-72e0-9102-21efdf691173	12500	2
+01a224f4-d641-7f5f-9650-a44685bd1cbe	USD	2026-03-01	expense	01a224f4-d641-7f5f-9650-a4473717d17b	01a224f4-d76b-7abc-af8f-12e0deec6884	12500	2
 \.
 
 
@@ -821,7 +883,7 @@ COPY public.outbox (xid, "position") FROM stdin;
 --
 
 COPY public.read_model_positions (user_id, xid, "position") FROM stdin;
-01a224db-3744-75dc-9b0d-704b9f0c6f32	1103832	2
+01a224f4-d641-7f5f-9650-a44685bd1cbe	1158929	2
 \.
 
 
@@ -846,7 +908,31 @@ COPY public.recurring_occurrences (recurring_id, date, user_id, outcome) FROM st
 --
 
 COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin;
-\\x675f8a34ae9a88c2ab4373b6f2e4b343803618653d80a774fd952c35ea322808	01a224db-3744-75dc-9b0d-7055183b9b8b	f	2026-11-29 01:11:16.036292+00
+\\x79d3c6e74f7a35b95d0db60b3979c165df6f9dc9bbf5a57b3ec76ed23e5495e5	01a224f4-d641-7f5f-9650-a44f9825ee9f	f	2026-11-29 01:39:15.137507+00
+\.
+
+
+--
+-- Data for Name: rule_changes; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.rule_changes (run_id, transaction_id, user_id, labels, version) FROM stdin;
+\.
+
+
+--
+-- Data for Name: rule_runs; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.rule_runs (id, user_id, state, rules, rule_id, overwrite, from_date, to_date, cursor_date, cursor_id, steps, examined, changed, skipped, restored, kept, finished_at, version, created_at, updated_at) FROM stdin;
+\.
+
+
+--
+-- Data for Name: rules; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.rules (id, user_id, name, "position", conditions, category_id, payee, tags, is_enabled, stops, version, created_at, updated_at) FROM stdin;
 \.
 
 
@@ -855,19 +941,20 @@ COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin
 --
 
 COPY public.seaql_migrations (version, applied_at) FROM stdin;
-m20261124_000001_people	1795914675
-m20261124_000002_books	1795914675
-m20261124_000003_log	1795914675
-m20261124_000004_read_models	1795914675
-m20261124_000005_alerts	1795914675
-m20261126_000006_alert_origins	1795914675
-m20261128_000007_log_moves	1795914675
-m20261128_000008_parts	1795914675
-m20261128_000009_rates	1795914675
-m20261128_000010_recurring	1795914675
-m20261128_000011_rollover	1795914675
-m20261128_000012_goals	1795914675
-m20261128_000013_insights	1795914675
+m20261124_000001_people	1795916353
+m20261124_000002_books	1795916353
+m20261124_000003_log	1795916353
+m20261124_000004_read_models	1795916354
+m20261124_000005_alerts	1795916354
+m20261126_000006_alert_origins	1795916354
+m20261128_000007_log_moves	1795916354
+m20261128_000008_parts	1795916354
+m20261128_000009_rates	1795916354
+m20261128_000010_recurring	1795916354
+m20261128_000011_rollover	1795916354
+m20261128_000012_goals	1795916354
+m20261128_000013_insights	1795916354
+m20261128_000014_rules	1795916354
 \.
 
 
@@ -876,7 +963,7 @@ m20261128_000013_insights	1795914675
 --
 
 COPY public.sessions (id, user_id, created_at, expires_at, revoked_at) FROM stdin;
-01a224db-3744-75dc-9b0d-7055183b9b8b	01a224db-3744-75dc-9b0d-704b9f0c6f32	2026-11-29 01:11:16.036292+00	2026-12-29 01:11:16.036292+00	\N
+01a224f4-d641-7f5f-9650-a44f9825ee9f	01a224f4-d641-7f5f-9650-a44685bd1cbe	2026-11-29 01:39:15.137507+00	2026-12-29 01:39:15.137507+00	\N
 \.
 
 
@@ -909,8 +996,8 @@ COPY public.transaction_words (user_id, word, date, transaction_id, times) FROM 
 --
 
 COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, created_at, updated_at, tags, recurring_id, occurs_on) FROM stdin;
-01a224db-37c4-7435-a496-b5f1e9fef52a	01a224db-3744-75dc-9b0d-704b9f0c6f32	01a224db-376d-72e0-9102-21efdf691173	expense	12000	USD	2026-03-10	01a224db-3744-75dc-9b0d-704ba812c79d	\N	\N	\N	1	2026-11-29 01:11:16.164505+00	2026-11-29 01:11:16.164505+00	\N	\N	\N
-01a224db-3806-7ae1-809f-6f8c0aafb1e8	01a224db-3744-75dc-9b0d-704b9f0c6f32	01a224db-376d-72e0-9102-21efdf691173	expense	500	USD	2026-03-10	01a224db-3744-75dc-9b0d-704ba812c79d	\N	\N	\N	1	2026-11-29 01:11:16.230409+00	2026-11-29 01:11:16.230409+00	\N	\N	\N
+01a224f4-d79a-7f1e-9641-5513ebaa45e3	01a224f4-d641-7f5f-9650-a44685bd1cbe	01a224f4-d76b-7abc-af8f-12e0deec6884	expense	12000	USD	2026-03-10	01a224f4-d641-7f5f-9650-a4473717d17b	\N	\N	\N	1	2026-11-29 01:39:15.482275+00	2026-11-29 01:39:15.482275+00	\N	\N	\N
+01a224f4-d7bc-7ac6-b852-b43e79353a8b	01a224f4-d641-7f5f-9650-a44685bd1cbe	01a224f4-d76b-7abc-af8f-12e0deec6884	expense	500	USD	2026-03-10	01a224f4-d641-7f5f-9650-a4473717d17b	\N	\N	\N	1	2026-11-29 01:39:15.516698+00	2026-11-29 01:39:15.516698+00	\N	\N	\N
 \.
 
 
@@ -935,7 +1022,7 @@ COPY public.user_rates (id, user_id, from_currency, to_currency, date, rate, ver
 --
 
 COPY public.users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at) FROM stdin;
-01a224db-3744-75dc-9b0d-704b9f0c6f32	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$1dpcSPDE8J9ZYPhNu1E+yQ$GbqwXdl6j10pufrWH7OVuvc4pbADRkwOkdxMdZZivzE	\N	USD	UTC	1	2026-11-29 01:11:16.036292+00	2026-11-29 01:11:16.036292+00
+01a224f4-d641-7f5f-9650-a44685bd1cbe	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$RQuLLN3vn2luOVj4pQznhA$VwcH8u3PCs6as1YLf5t2Bg+6jvIuXR9jtYa/qsmfaJ0	\N	USD	UTC	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
 \.
 
 
@@ -944,7 +1031,7 @@ COPY public.users (id, email, password_hash, name, currency, time_zone, version,
 --
 
 COPY public.wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, created_at, updated_at, archived_at) FROM stdin;
-01a224db-376d-72e0-9102-21efdf691173	01a224db-3744-75dc-9b0d-704b9f0c6f32	Checking	bank	USD	100000	87500	1	2026-11-29 01:11:16.077385+00	2026-11-29 01:11:16.077385+00	\N
+01a224f4-d76b-7abc-af8f-12e0deec6884	01a224f4-d641-7f5f-9650-a44685bd1cbe	Checking	bank	USD	100000	87500	1	2026-11-29 01:39:15.435474+00	2026-11-29 01:39:15.435474+00	\N
 \.
 
 
@@ -1160,6 +1247,30 @@ ALTER TABLE ONLY public.recurring
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (token_hash);
+
+
+--
+-- Name: rule_changes rule_changes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rule_changes
+    ADD CONSTRAINT rule_changes_pkey PRIMARY KEY (run_id, transaction_id);
+
+
+--
+-- Name: rule_runs rule_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rule_runs
+    ADD CONSTRAINT rule_runs_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: rules rules_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rules
+    ADD CONSTRAINT rules_pkey PRIMARY KEY (id);
 
 
 --
@@ -1380,6 +1491,41 @@ CREATE INDEX ix_recurring_wallet_id ON public.recurring USING btree (wallet_id);
 --
 
 CREATE INDEX ix_refresh_tokens_session_id ON public.refresh_tokens USING btree (session_id);
+
+
+--
+-- Name: ix_rule_changes_user_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_rule_changes_user_id ON public.rule_changes USING btree (user_id);
+
+
+--
+-- Name: ix_rule_runs_state_updated_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_rule_runs_state_updated_at ON public.rule_runs USING btree (state, updated_at);
+
+
+--
+-- Name: ix_rule_runs_user_id_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_rule_runs_user_id_id ON public.rule_runs USING btree (user_id, id);
+
+
+--
+-- Name: ix_rules_category_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_rules_category_id ON public.rules USING btree (category_id);
+
+
+--
+-- Name: ix_rules_user_id_position_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_rules_user_id_position_id ON public.rules USING btree (user_id, "position", id);
 
 
 --
@@ -1712,6 +1858,22 @@ ALTER TABLE ONLY public.recurring
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT fk_refresh_tokens_session_id FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
+
+--
+-- Name: rule_changes fk_rule_changes_run_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rule_changes
+    ADD CONSTRAINT fk_rule_changes_run_id FOREIGN KEY (run_id) REFERENCES public.rule_runs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: rules fk_rules_category_id; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rules
+    ADD CONSTRAINT fk_rules_category_id FOREIGN KEY (category_id) REFERENCES public.categories(id);
 
 
 --
