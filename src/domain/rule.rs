@@ -134,8 +134,9 @@ impl Ruleset {
         };
         let mut made = Making {
             labels: booked.labels.clone(),
-            may_set_category: booked.takes_category && may_set(booked.labels.category_id, mode),
-            may_set_payee: may_set(booked.labels.payee.as_ref(), mode),
+            may_set_category: booked.takes_category
+                && may_set(booked.labels.category_id.is_some(), mode),
+            may_set_payee: may_set(booked.labels.payee.as_ref().is_some(), mode),
         };
         let mut by = Vec::new();
         for (rule, tests) in &self.rules {
@@ -178,8 +179,8 @@ fn fold(text: &str) -> Text<'_> {
     }
 }
 
-fn may_set<T>(there: Option<T>, mode: Mode) -> bool {
-    there.is_none() || mode == Mode::Overwrite
+fn may_set(is_there: bool, mode: Mode) -> bool {
+    !is_there || mode == Mode::Overwrite
 }
 
 /// Labels that rules are setting, and what the next one may set.
