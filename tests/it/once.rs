@@ -58,6 +58,15 @@ async fn bodies(ada: &Person, path: &str) -> [Value; 2] {
             json!({"name": "All", "conditions": all, "tags": [tag]})
         }),
         "/v1/rule-runs" => [true, false].map(|overwrite| json!({"overwrite": overwrite})),
+        "/v1/recurring" => {
+            let wallet = ada.wallet("Rent", "USD", "100.00").await;
+            ["1.00", "2.00"].map(|amount| {
+                json!({
+                    "wallet_id": wallet, "type": "expense", "amount": amount, "rrule": "FREQ=MONTHLY",
+                    "starts_on": "2031-01-01"
+                })
+            })
+        }
         other => panic!("{other} creates: say here with what"),
     }
 }
