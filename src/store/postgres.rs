@@ -30,6 +30,9 @@ const RESTED: Duration = Duration::from_millis(500);
 /// How long one more try takes, when it is asked why there is no connection.
 const ONE_TRY: Duration = Duration::from_secs(2);
 
+/// How long the server may take to say that it has taken a transaction back.
+const ROLLBACK_MAX: Duration = Duration::from_secs(1);
+
 /// A pool.
 #[derive(Debug, Clone)]
 pub struct Postgres {
@@ -222,9 +225,21 @@ impl PostgresTransaction {
     /// # Errors
     /// The server did not say that it has: it may have.
     pub(super) async fn commit(self) -> Result<(), DbErr> {
+        self.into_open()?.commit().await.map_err(execution)
+    }
+
+    /// Takes it back, and waits for a moment until that is done: one that is only dropped holds its locks for longer.
+    /// Where the server does not say that it has, it will as it finds the connection closed.
+    pub(super) async fn rollback(self) {
+        if let Ok(open) = self.into_open() {
+            let _ = timeout(ROLLBACK_MAX, open.rollback()).await;
+        }
+    }
+
+    fn into_open(self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, DbErr> {
         let open = Arc::try_unwrap(self.open)
             .map_err(|_| DbErr::Custom("a unit of work kept its transaction".to_owned()))?;
-        open.into_inner().commit().await.map_err(execution)
+        Ok(open.into_inner())
     }
 
     pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {

@@ -81,7 +81,14 @@ where
         Arc::clone(&bits),
         relayed,
     );
-    let done = caught(async move { unit(tx).await }).await?;
+    let done = match caught(async move { unit(tx).await }).await {
+        Ok(done) => done,
+        Err(error) => {
+            // Whoever hears of the error may try something else at once, and must not meet the locks of this.
+            open.rollback().await;
+            return Err(error);
+        }
+    };
     open.commit().await?;
     signals.send(bits.load(Ordering::Relaxed));
     Ok(done)
