@@ -72,16 +72,13 @@ impl Handler for Projector {
             ids: self.ids.clone(),
         };
         async move {
-            let owners: BTreeSet<Uuid> = batch
-                .iter()
-                .map(|heard| heard.event.data.user_id())
-                .collect();
+            let heard = Arc::clone(&batch);
             let outcomes = self
                 .store
                 .write(move |tx| async move { unit.project(&tx, &batch).await })
                 .await?;
             if let Some(looks) = &self.looks {
-                looks.ask(owners);
+                looks.ask(heard.iter().map(|heard| heard.event.data.user_id()));
             }
             crash::point("projector.after_commit_before_ack");
             Ok(outcomes)

@@ -29,7 +29,7 @@ const LIST: &str = "budgets";
 const PERIODS: &str = "periods";
 
 /// Budgets of one user at the most: each booking is held against all of them.
-const BUDGETS_MAX: i64 = 200;
+const BUDGETS_MAX: u64 = 200;
 /// The name of a budget for several categories that was given none.
 const SEVERAL: &str = "Budget";
 /// The same of a budget for all spending.

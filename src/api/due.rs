@@ -14,7 +14,6 @@ use crate::store::transactions::Act;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::handles::{JobMetrics, RecurringMetrics};
 use crate::telemetry::spans;
-use crate::telemetry::trace::TraceContext;
 
 /// How often it is looked for what has become due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -201,21 +200,11 @@ impl DueBookings {
 
     /// A chain of events begins here: nobody has asked for it.
     fn act(&self, rule: Due, now: DateTime<Utc>) -> Act {
-        let trace_id = self.ids.trace_id();
         Act {
             user_id: rule.user_id,
             now,
             event_id: self.ids.v4(),
-            cause: Cause {
-                correlation_id: self.ids.v4(),
-                causation_id: None,
-                begun_at: None,
-                trace: TraceContext {
-                    trace_id,
-                    span_id: self.ids.span_id(),
-                    sampled: spans::is_sampled(trace_id),
-                },
-            },
+            cause: Cause::first(self.ids.v4(), spans::begun(&self.ids)),
         }
     }
 }

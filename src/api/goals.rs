@@ -22,14 +22,10 @@ use crate::domain::text::check_text;
 use crate::http::etag::{self, IfMatch};
 use crate::http::request::RequestContext;
 use crate::http::{Body, Checks, Problem, Query, cursor};
-use crate::store::StoreError;
 use crate::store::goals::{self, Goal, GoalChange, Pace};
 
 /// The list that cursors name.
 const LIST: &str = "goals";
-
-/// Goals of one user at the most: each booking is held against all of them that follow a wallet.
-const GOALS_MAX: i64 = 100;
 
 /// A goal, and how it comes along.
 #[derive(Debug, Serialize, ToSchema)]
@@ -227,10 +223,6 @@ pub(super) async fn create(
         .value
         .check(api.ids.v7(act.now), act.user_id, act.now)?;
     once::create(&api, act.user_id, key, &body.bytes, move |tx| async move {
-        if goals::count(&*tx, act.user_id).await? >= GOALS_MAX {
-            let detail = format!("you have {GOALS_MAX} goals, no more fit");
-            return Err(StoreError::invalid("name", detail));
-        }
         let (goal, position) = goals::create(&tx, act, &goal).await?;
         Ok(Created {
             location: format!("/v1/goals/{}", goal.id),

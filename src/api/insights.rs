@@ -134,7 +134,7 @@ pub(super) async fn list(
     let today = period::today(api.clock.now(), session.user.time_zone);
     let wanted = Wanted {
         kind: query.kind,
-        past_of: (!query.all.unwrap_or_default()).then_some(today),
+        of_interest_on: (!query.all.unwrap_or_default()).then_some(today),
     };
     let page = insights::list(api.store.reads(), session.user_id(), wanted, page).await?;
     Ok(HttpResponse::Ok().json(InsightPage {

@@ -3,13 +3,14 @@
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::input::{AmountInput, DayInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
 use super::transactions::{TagInput, description, notes, payee, tags};
+use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::money::Currency;
 use crate::domain::period;
@@ -317,19 +318,6 @@ pub struct SkipInput {
     date: DayInput,
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct RecurringQuery {
-    /// Items on the page, 1 to 200; 50 if left out.
-    #[param(minimum = 1, maximum = 200, example = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
-
 /// A page of bookings that come again, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecurringPage {
@@ -374,14 +362,14 @@ pub(super) async fn create(
 #[utoipa::path(
     tag = "recurring",
     operation_id = "list_recurring",
-    params(RecurringQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page", body = RecurringPage))
 )]
 #[get("/v1/recurring")]
 pub(super) async fn list(
     api: web::Data<Api>,
     session: Session,
-    query: Query<RecurringQuery>,
+    query: Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
     let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let page = recurring::list(api.store.reads(), session.user_id(), page).await?;

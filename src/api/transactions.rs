@@ -21,7 +21,7 @@ use crate::http::etag::{self, IfMatch};
 use crate::http::{Body, Checks, Problem, Query, RequestContext};
 use crate::store::event_log::LogPosition;
 use crate::store::transactions::{self, Amendment, Draft, Filter, Split, SplitDraft, Transaction};
-use crate::store::{self, PageRequest, at_once};
+use crate::store::{self, PageRequest, at_once, wallets};
 
 /// The list that cursors name.
 const LIST: &str = "transactions";
@@ -31,7 +31,6 @@ const QUESTION_CHARS_MAX: usize = 200;
 
 /// Characters of a tag at the most.
 const TAG_CHARS_MAX: usize = 50;
-use crate::store::wallets;
 
 /// A booking.
 #[derive(Debug, Serialize, ToSchema)]

@@ -64,10 +64,18 @@ pub struct Booked<'a> {
     pub amount: Money,
     /// What it was.
     pub description: Option<&'a str>,
-    /// Whether it can have a category: transfers and what is split have none.
-    pub takes_category: bool,
+    /// Whether its parts have categories of their own.
+    pub is_split: bool,
     /// What it has of what rules set.
     pub labels: &'a Labels,
+}
+
+impl Booked<'_> {
+    /// Whether it can have a category: transfers and what is split have none.
+    #[must_use]
+    pub fn takes_category(&self) -> bool {
+        self.transaction_type != TransactionType::Transfer && !self.is_split
+    }
 }
 
 /// What rules have made of a booking.
@@ -134,7 +142,7 @@ impl Ruleset {
         };
         let mut made = Making {
             labels: booked.labels.clone(),
-            may_set_category: booked.takes_category
+            may_set_category: booked.takes_category()
                 && may_set(booked.labels.category_id.is_some(), mode),
             may_set_payee: may_set(booked.labels.payee.as_ref().is_some(), mode),
         };

@@ -52,6 +52,19 @@ pub struct Cause {
     pub trace: TraceContext,
 }
 
+impl Cause {
+    /// Of what begins a chain.
+    #[must_use]
+    pub const fn first(correlation_id: Uuid, trace: TraceContext) -> Self {
+        Self {
+            correlation_id,
+            causation_id: None,
+            begun_at: None,
+            trace,
+        }
+    }
+}
+
 /// An event: said once, with an id that never changes, however often it is delivered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

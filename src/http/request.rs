@@ -60,18 +60,7 @@ impl RequestContext {
             .get(TRACEPARENT)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| TraceContext::parse(value.trim()));
-        let span_id = ids.span_id();
-        let trace = client.map_or_else(
-            || {
-                let trace_id = ids.trace_id();
-                TraceContext {
-                    trace_id,
-                    span_id,
-                    sampled: spans::is_sampled(trace_id),
-                }
-            },
-            |parent| parent.child(span_id),
-        );
+        let trace = client.map_or_else(|| spans::begun(ids), |parent| parent.child(ids.span_id()));
         Self {
             request_id,
             correlation_id,
@@ -83,12 +72,7 @@ impl RequestContext {
     /// What the events of this request carry as their cause.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        Cause {
-            correlation_id: self.correlation_id,
-            causation_id: None,
-            begun_at: None,
-            trace: self.trace,
-        }
+        Cause::first(self.correlation_id, self.trace)
     }
 }
 

@@ -23,10 +23,12 @@ use crate::events::catalogue::{InsightGenerated, InsightType, RelatedEntity};
 use crate::events::{Cause, Event, Source};
 use crate::store::insights::{self, StoredInsight};
 use crate::store::users::{self, User};
-use crate::store::{PageRequest, Store, StoreError, Tx, budgets, event_log, read_models};
+use crate::store::{
+    PageRequest, Store, StoreError, Tx, budgets, categories, event_log, read_models,
+};
 use crate::telemetry::metrics::handles::JobMetrics;
 use crate::telemetry::metrics::names;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::spans;
 
 /// Users that a search for those who were overlooked finds at the most.
 const OVERLOOKED_MAX: i64 = 500;
@@ -144,12 +146,13 @@ impl Looker {
         if search {
             looks.ask(insights::overlooked(self.store.reads(), OVERLOOKED_MAX).await?);
         }
-        for user_id in looks.due(self.clock.now()) {
+        let mut due = looks.due(self.clock.now()).into_iter();
+        while let Some(user_id) = due.next() {
             match self.look(user_id).await {
                 Ok(Looked::NotBefore(at)) => looks.later(user_id, at),
                 Ok(Looked::Nothing | Looked::Found(_)) => {}
                 Err(error) => {
-                    looks.ask([user_id]);
+                    looks.ask(due.chain([user_id]));
                     return Err(error);
                 }
             }
@@ -237,16 +240,7 @@ impl Unit {
             budget: None,
             historic: false,
         };
-        let cause = Cause {
-            correlation_id: self.ids.v4(),
-            causation_id: None,
-            begun_at: None,
-            trace: TraceContext {
-                trace_id: self.ids.trace_id(),
-                span_id: self.ids.span_id(),
-                sampled: false,
-            },
-        };
+        let cause = Cause::first(self.ids.v4(), spans::begun(&self.ids));
         Event::new(
             self.ids.v4(),
             Source::Projector,
@@ -260,7 +254,7 @@ impl Unit {
 
 /// All that can be said of somebody's books today.
 async fn found(tx: &Tx, user: &User, today: NaiveDate) -> Result<Vec<Insight>, StoreError> {
-    let names = insights::category_names(&**tx, user.id).await?;
+    let names = categories::names(&**tx, user.id).await?;
     let mut found = Vec::new();
     for (currency, expenses) in insights::expenses(&**tx, user.id, today).await? {
         let comes_back = regular::regular(&expenses, today);

@@ -15,13 +15,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Value};
 use uuid::Uuid;
 
-pub use rollover::{carried, keep_whole_past};
+use rollover::keep_whole_past;
+pub use rollover::{carried, keep_whole_pasts};
 pub use standing::{PeriodSum, Standing, history, keep_periods, standings};
 pub(super) use standing::{all_kept, spent_by_days};
 
 use super::entities::budgets;
 use super::given::Given;
-use super::sql::{all, execute, list as placeholders, one};
+use super::sql::{self, all, execute, list as placeholders};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::budget::{FormerLimit, Thresholds};
@@ -287,10 +288,9 @@ fn from_rows(rows: &[QueryResult]) -> Result<Vec<Budget>, StoreError> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn count(db: &impl ConnectionTrait, user_id: Uuid) -> Result<i64, StoreError> {
+pub async fn count(db: &impl ConnectionTrait, user_id: Uuid) -> Result<u64, StoreError> {
     let text = "SELECT COUNT(*) FROM budgets WHERE user_id = $1";
-    let row = one(db, text, [user_id.into()]).await?;
-    Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
+    sql::count(db, text, [user_id.into()]).await
 }
 
 /// What may change of a budget; what is none stays, `Some(None)` removes.

@@ -1,6 +1,6 @@
 //! Categories: what money was earned by or spent on. A usual set exists from registration on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::entities::categories;
 use super::given::Given;
-use super::sql::{execute, one};
+use super::sql::{all, execute, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::category::CategoryKind;
@@ -271,4 +271,19 @@ pub(super) async fn names_for_booking(
         Some((field, _)) => Err(StoreError::invalid(field, "there is no such category")),
         None => Ok(Names(names)),
     }
+}
+
+/// What the user's categories are called.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn names(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    let text = "SELECT id, name FROM categories WHERE user_id = $1";
+    let rows = all(db, text, [user_id.into()]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
 }

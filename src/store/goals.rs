@@ -18,7 +18,7 @@ pub use contributions::{
 
 use super::event_log::{self, LogPosition};
 use super::given::Given;
-use super::sql::{all, execute, one};
+use super::sql::{all, count, execute, one};
 use super::transactions::Act;
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users, wallets};
@@ -26,6 +26,9 @@ use crate::domain::goal::pace_days;
 use crate::domain::money::{AmountText, Currency, Money};
 use crate::domain::transaction::TransactionType;
 use crate::events::catalogue::GoalAchieved;
+
+/// Goals of one user at the most: each booking is held against all of them that follow a wallet.
+const GOALS_MAX: u64 = 100;
 
 /// A goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,13 +103,18 @@ const SELECT: &str = "SELECT g.id, g.user_id, g.name, g.target_minor, g.currency
 /// Adds a goal; one that is reached already is said to be.
 ///
 /// # Errors
-/// A wallet that is not the user's, or in another currency.
+/// A wallet that is not the user's, or in another currency; one too many.
 pub async fn create(
     tx: &Tx,
     act: Act,
     goal: &Goal,
 ) -> Result<(Goal, Option<LogPosition>), StoreError> {
     users::hold(tx, act.user_id).await?;
+    let text = "SELECT COUNT(*) FROM goals WHERE user_id = $1";
+    if count(&**tx, text, [act.user_id.into()]).await? >= GOALS_MAX {
+        let detail = format!("you have {GOALS_MAX} goals, no more fit");
+        return Err(StoreError::invalid("name", detail));
+    }
     check_wallet(tx, goal).await?;
     execute(
         &**tx,
@@ -240,16 +248,6 @@ pub async fn list(
     let rows = all(db, text, [user_id.into(), after.into(), fetch.into()]).await?;
     let goals = rows.iter().map(Goal::from_row).collect::<Result<_, _>>()?;
     Ok(Page::cut(goals, page.limit, |goal| goal.id))
-}
-
-/// How many goals the user has.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn count(db: &impl ConnectionTrait, user_id: Uuid) -> Result<i64, StoreError> {
-    let text = "SELECT COUNT(*) FROM goals WHERE user_id = $1";
-    let row = one(db, text, [user_id.into()]).await?;
-    Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
 }
 
 /// What may change of a goal; what is none stays, `Some(None)` removes.

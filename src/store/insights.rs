@@ -3,7 +3,7 @@
 //! What is read for a look is bounded, however long a history is: the latest expenses, and the sums of months and days
 //! that the projector keeps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sea_orm::{
@@ -152,8 +152,8 @@ async fn insert(tx: &Tx, user_id: Uuid, kept: &StoredInsight) -> Result<(), Stor
 pub struct Wanted {
     /// Only of this kind.
     pub kind: Option<Kind>,
-    /// Those that were dismissed, or that are of no interest any more on this day, too.
-    pub past_of: Option<NaiveDate>,
+    /// Only those that were not dismissed, and are of interest on this day still.
+    pub of_interest_on: Option<NaiveDate>,
 }
 
 /// The user's insights, newest first.
@@ -170,7 +170,7 @@ pub async fn list(
     if let Some(kind) = wanted.kind {
         query = query.filter(insights::Column::Kind.eq(kind.as_str()));
     }
-    if let Some(today) = wanted.past_of {
+    if let Some(today) = wanted.of_interest_on {
         let expires_on = insights::Column::ExpiresOn;
         let of_interest = Condition::any()
             .add(expires_on.is_null())
@@ -361,21 +361,6 @@ pub async fn days(
         to.into(),
     ];
     let rows = all(db, text, values).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
-        .collect()
-}
-
-/// What the user's categories are called.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn category_names(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-) -> Result<HashMap<Uuid, String>, StoreError> {
-    let text = "SELECT id, name FROM categories WHERE user_id = $1";
-    let rows = all(db, text, [user_id.into()]).await?;
     rows.iter()
         .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
         .collect()

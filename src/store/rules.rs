@@ -10,7 +10,6 @@ use super::transactions::{Amendment, Transaction};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, categories, users, wallets};
 use crate::domain::rule::{Booked, Condition, Labelled, Labels, Mode, Rule, Ruleset};
-use crate::domain::transaction::TransactionType;
 
 /// Rules of one user at the most: each booking is asked about by all of them.
 pub const RULES_MAX: i64 = 100;
@@ -303,14 +302,13 @@ pub fn apply(
     labels: &Labels,
     mode: Mode,
 ) -> Option<Labelled> {
-    let is_transfer = transaction.transaction_type == TransactionType::Transfer;
     let booked = Booked {
         transaction_type: transaction.transaction_type,
         wallet_id: transaction.wallet_id,
         to_wallet_id: transaction.parts.transfer.map(|to| to.to_wallet_id),
         amount: transaction.amount,
         description: transaction.description.as_deref(),
-        takes_category: !is_transfer && transaction.parts.splits.is_empty(),
+        is_split: !transaction.parts.splits.is_empty(),
         labels,
     };
     rules.apply(booked, mode)

@@ -93,13 +93,12 @@ pub async fn get(db: &impl ConnectionTrait, id: Uuid) -> Result<User, StoreError
 /// # Errors
 /// There is none.
 pub async fn with_rules(db: &impl ConnectionTrait, id: Uuid) -> Result<(User, bool), StoreError> {
-    let text = "SELECT users.*, (SELECT COUNT(*) FROM rules WHERE user_id = users.id AND is_enabled) AS rules \
+    let text = "SELECT users.*, EXISTS (SELECT 1 FROM rules WHERE user_id = users.id AND is_enabled) AS has_rules \
          FROM users WHERE id = $1";
     let row = one(db, text, [id.into()]).await?;
     let row = row.ok_or(StoreError::NotFound("user"))?;
     let user = users::Model::from_query_result(&row, "")?.try_into()?;
-    let rules: i64 = row.try_get("", "rules")?;
-    Ok((user, rules > 0))
+    Ok((user, row.try_get("", "has_rules")?))
 }
 
 /// The user of this address with the hash of the password, for signing in.

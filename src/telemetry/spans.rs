@@ -127,9 +127,20 @@ pub fn are_recorded() -> bool {
     RECORDER.get().is_some()
 }
 
+/// The first place of a trace that begins here.
+#[must_use]
+pub fn begun(ids: &Ids) -> TraceContext {
+    let trace_id = ids.trace_id();
+    TraceContext {
+        trace_id,
+        span_id: ids.span_id(),
+        sampled: is_sampled(trace_id),
+    }
+}
+
 /// Whether a trace that begins here is recorded.
 #[must_use]
-pub fn is_sampled(trace_id: [u8; 16]) -> bool {
+fn is_sampled(trace_id: [u8; 16]) -> bool {
     let Some(recorder) = RECORDER.get() else {
         return false;
     };

@@ -8,7 +8,6 @@ use wealth_companion::store::Tx;
 use wealth_companion::store::audit::Audit;
 
 use crate::support::chain::noon;
-use crate::support::world::PASSWORD;
 use crate::support::{Answer, Person, World};
 
 /// Tuesday, 10 February 2026.
@@ -39,9 +38,7 @@ async fn after_days(world: &World, ada: &Person, days: u64) -> Person {
     world
         .clock
         .advance(std::time::Duration::from_secs(days * 86_400));
-    let login = json!({"email": ada.email, "password": PASSWORD});
-    let session = world.post("/v1/auth/login", &login).await.expect(200);
-    Person::new(world, &session.body)
+    ada.signed_in_again(world).await
 }
 
 /// Waits until all that was said before has been handled: a booking that crosses a budget tells, and is

@@ -145,8 +145,7 @@ async fn whoever_leaves_leaves_no_trace() {
     live(&bob, &today).await;
     live(&ada, &today).await;
     let login = json!({"email": ada.email, "password": PASSWORD});
-    let elsewhere = world.post("/v1/auth/login", &login).await.expect(200);
-    let elsewhere = Person::new(&world, &elsewhere.body);
+    let elsewhere = ada.signed_in_again(&world).await;
     elsewhere.get("/v1/me").await.expect(200);
     let store = world.store().await;
     bury_something_of(&store, &ada).await;

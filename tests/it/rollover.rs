@@ -9,7 +9,6 @@ use wealth_companion::store::audit::{Audit, Finding};
 use wealth_companion::store::budgets::{self, BudgetChange};
 
 use crate::support::chain::{Chain, day, noon};
-use crate::support::world::PASSWORD;
 use crate::support::{Answer, Person, World};
 
 /// Tuesday, 10 February 2026.
@@ -26,13 +25,6 @@ async fn budget(ada: &Person, set: &Value) -> Answer {
         body[key] = value.clone();
     }
     ada.post("/v1/budgets", &body).await
-}
-
-/// The same person, later: access has run out.
-async fn again(world: &World, ada: &Person) -> Person {
-    let login = json!({"email": ada.email, "password": PASSWORD});
-    let session = world.post("/v1/auth/login", &login).await.expect(200);
-    Person::new(world, &session.body)
 }
 
 /// First day, limit, what was carried over, spent and remains, newest first.
@@ -122,7 +114,7 @@ async fn each_period_keeps_the_limit_that_it_had() {
     world
         .clock
         .advance(std::time::Duration::from_secs(20 * 86_400));
-    let ada = again(&world, &ada).await;
+    let ada = ada.signed_in_again(&world).await;
     ada.patch(&path, &json!({"amount": "10"})).await.expect(200);
     let wanted = [
         ["2026-03-01", "10.00", "220.00", "0.00", "230.00"],
@@ -171,7 +163,7 @@ async fn thresholds_are_of_what_may_be_spent() {
     world
         .clock
         .advance(std::time::Duration::from_secs(20 * 86_400));
-    let ada = again(&world, &ada).await;
+    let ada = ada.signed_in_again(&world).await;
     ada.spend(&wallet, &food, "0.01", "2026-03-01").await;
     let alerts = ada.alerts(4).await;
     assert_eq!(alerts[0]["details"]["carried"], "-1010.00");

@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::api::session::{CACHE_TTL, Session};
 use crate::domain::money::Money;
 use crate::domain::rule::{Booked, Labels, Mode, Ruleset};
-use crate::domain::transaction::{TAGS_MAX, TransactionType};
+use crate::domain::transaction::TAGS_MAX;
 use crate::store::transactions::Draft;
 use crate::store::{StoreError, categories, rules, wallets};
 
@@ -104,7 +104,6 @@ async fn asked(api: &Api, user_id: Uuid) -> Result<Arc<Ruleset>, StoreError> {
 }
 
 fn labelled(rules: &Ruleset, draft: &Draft, amount: Money) -> Option<Labels> {
-    let is_transfer = draft.transaction_type == TransactionType::Transfer;
     let mut tags = draft.tags.clone();
     tags.sort_unstable();
     tags.dedup();
@@ -119,7 +118,7 @@ fn labelled(rules: &Ruleset, draft: &Draft, amount: Money) -> Option<Labels> {
         to_wallet_id: draft.to_wallet_id,
         amount,
         description: draft.description.as_deref(),
-        takes_category: !is_transfer && draft.splits.is_empty(),
+        is_split: !draft.splits.is_empty(),
         labels: &labels,
     };
     Some(rules.apply(booked, Mode::Fill)?.labels)

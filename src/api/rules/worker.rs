@@ -16,7 +16,7 @@ use crate::store::rule_runs::{self, Looked, Run, State};
 use crate::store::transactions::{Act, Filter};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::handles::JobMetrics;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::spans;
 
 /// How often to look for a run of which nobody has told: of another replica, or from before a restart.
 const POLL: Duration = Duration::from_secs(5);
@@ -144,16 +144,7 @@ impl Worker {
             user_id,
             now,
             event_id: ids.v4(),
-            cause: Cause {
-                correlation_id: run_id,
-                causation_id: None,
-                begun_at: None,
-                trace: TraceContext {
-                    trace_id: ids.trace_id(),
-                    span_id: ids.span_id(),
-                    sampled: false,
-                },
-            },
+            cause: Cause::first(run_id, spans::begun(&ids)),
         }
     }
 }

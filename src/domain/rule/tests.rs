@@ -46,7 +46,7 @@ fn booked<'a>(labels: &'a Labels, amount: &str) -> Booked<'a> {
         to_wallet_id: None,
         amount: Money::parse(amount, currency).unwrap(),
         description: Some("Weekly Shopping"),
-        takes_category: true,
+        is_split: false,
         labels,
     }
 }
@@ -284,9 +284,12 @@ fn what_cannot_have_a_category_gets_none_and_tags_have_an_end() {
     sorts.category_id = Some(Uuid::from_u128(100));
     let few = labels("x");
     let mut transfer = booked(&few, "5");
-    transfer.takes_category = false;
+    transfer.transaction_type = TransactionType::Transfer;
+    let mut split = booked(&few, "5");
+    split.is_split = true;
     let rules = Ruleset::new(vec![sorts.clone()]).unwrap();
     assert_eq!(rules.apply(transfer, Mode::Overwrite), None);
+    assert_eq!(rules.apply(split, Mode::Overwrite), None);
     let mut full = labels("x");
     full.tags = (10..10 + TAGS_MAX).map(|tag| tag.to_string()).collect();
     sorts.category_id = None;

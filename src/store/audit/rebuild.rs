@@ -70,9 +70,7 @@ pub(super) async fn user(
     // Periods are summed up from the days by whoever needs them, but for those that carry over.
     let text = "DELETE FROM budget_periods WHERE user_id = $1";
     execute(&**tx, text, [user_id.into()]).await?;
-    for budget in budgets::of_many_users(&**tx, &[user_id]).await? {
-        budgets::keep_whole_past(tx, &budget, now).await?;
-    }
+    budgets::keep_whole_pasts(tx, user_id, now).await?;
     let mut events = known.events;
     let late = event_log::said_by(&**tx, &[user_id], PROJECTOR_HEARS, known.horizon).await?;
     events.extend(

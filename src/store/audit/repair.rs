@@ -46,9 +46,7 @@ pub(super) async fn user(
         search::replace(tx, user_id).await?;
     }
     // What was dropped or is missing of a budget that carries over.
-    for budget in budgets::of_many_users(&**tx, &[user_id]).await? {
-        budgets::keep_whole_past(tx, &budget, now).await?;
-    }
+    budgets::keep_whole_pasts(tx, user_id, now).await?;
     // What was refused is counted now: re-driven, it would be counted twice.
     dead_letters::settle(tx, PROJECTOR, user_id, now).await?;
     let repaired = recount

@@ -10,8 +10,8 @@ use chrono::{DateTime, Months, NaiveDate, Utc};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::Budget;
 use super::standing::{PeriodSum, keep_periods, spending_by_day};
+use super::{Budget, of_many_users};
 use crate::domain::period::Period;
 use crate::store::given::Given;
 use crate::store::{StoreError, Tx};
@@ -87,7 +87,7 @@ fn limits(budget: &Budget, first: NaiveDate, until: NaiveDate) -> i64 {
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub async fn keep_whole_past(
+pub(super) async fn keep_whole_past(
     tx: &Tx,
     budget: &Budget,
     now: DateTime<Utc>,
@@ -108,4 +108,19 @@ pub async fn keep_whole_past(
     }
     let sums: Vec<PeriodSum> = sums.into_values().collect();
     keep_periods(tx, &sums, now).await
+}
+
+/// The same of all budgets of a user.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn keep_whole_pasts(
+    tx: &Tx,
+    user_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for budget in of_many_users(&**tx, &[user_id]).await? {
+        keep_whole_past(tx, &budget, now).await?;
+    }
+    Ok(())
 }

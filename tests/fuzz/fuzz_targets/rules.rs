@@ -72,7 +72,7 @@ fuzz_target!(|input: Input<'_>| {
         to_wallet_id: None,
         amount: Money::new(i64::from(input.minor), currency),
         description: input.description,
-        takes_category: input.minor % 2 == 0,
+        is_split: input.minor % 2 != 0,
         labels: &labels,
     };
     let mode = if input.overwrite {
@@ -86,7 +86,7 @@ fuzz_target!(|input: Input<'_>| {
     assert!(made.labels != labels && !made.by.is_empty());
     assert!(made.labels.tags.is_sorted() && made.labels.tags.len() <= TAGS_MAX);
     assert!(labels.tags.iter().all(|tag| made.labels.tags.contains(tag)));
-    assert!(booked.takes_category || made.labels.category_id == labels.category_id);
+    assert!(booked.takes_category() || made.labels.category_id == labels.category_id);
     if mode == Mode::Fill {
         assert!(labels.payee.is_none() || made.labels.payee == labels.payee);
         assert!(labels.category_id.is_none() || made.labels.category_id == labels.category_id);

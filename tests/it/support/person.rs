@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use wealth_companion::store::event_log::LogPosition;
 
 use super::World;
+use super::world::PASSWORD;
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -129,6 +130,13 @@ impl Person {
             url: url.to_owned(),
             http: http.clone(),
         }
+    }
+
+    /// The same person, who signs in once more: from elsewhere, or since access has run out.
+    pub(crate) async fn signed_in_again(&self, world: &World) -> Self {
+        let login = json!({"email": self.email, "password": PASSWORD});
+        let session = world.post("/v1/auth/login", &login).await.expect(200);
+        Self::new(world, &session.body)
     }
 
     /// The same person after the server has come back at another address.
