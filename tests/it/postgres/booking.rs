@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use tokio::time::timeout;
 use uuid::Uuid;
 use wealth_companion::domain::transaction::TransactionType;
@@ -11,7 +12,7 @@ use wealth_companion::store::at_once::KeptAnswer;
 use wealth_companion::store::event_log::LogPosition;
 use wealth_companion::store::idempotency::{self, KeyedRequest};
 use wealth_companion::store::transactions::{self, Amendment, Draft};
-use wealth_companion::store::{StoreError, categories, wallets};
+use wealth_companion::store::{StoreError, categories, users, wallets};
 
 use super::proxy::Proxy;
 use super::slow::Slow;
@@ -312,4 +313,28 @@ async fn bookings_that_move_between_wallets_meet_others_without_a_deadlock() {
         number(chain.store.reads(), balances).await,
         200_000 - 12_200
     );
+}
+
+#[tokio::test]
+async fn what_fails_has_let_go_when_it_says_so() {
+    let chain = Chain::on_postgres(&[]).await;
+    let ada = chain.household("ada").await;
+    for round in 0..100 {
+        let refused = chain.store.write(move |tx| async move {
+            users::hold(&tx, ada.user_id).await?;
+            Err::<(), _>(StoreError::NotFound("reason"))
+        });
+        refused.await.expect_err("refused");
+        let at_once = chain.store.write(move |tx| async move {
+            let text = format!(
+                "SELECT 1 FROM users WHERE id = '{}' FOR NO KEY UPDATE NOWAIT",
+                ada.user_id
+            );
+            tx.execute_unprepared(&text).await?;
+            Ok(())
+        });
+        at_once
+            .await
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
 }
