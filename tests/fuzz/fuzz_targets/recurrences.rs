@@ -30,10 +30,17 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(Recurrence::parse(rule.text(), starts_on), Ok(rule.clone()));
     let days = rule.days_from(starts_on, MOST);
     assert!(days.is_sorted_by(|one, next| one < next), "{days:?}");
-    assert!(days.first().is_none_or(|first| *first >= starts_on), "{days:?}");
+    assert!(
+        days.first().is_none_or(|first| *first >= starts_on),
+        "{days:?}"
+    );
     for (place, day) in days.iter().enumerate() {
         let rest = rule.days_from(*day, MOST - place);
-        assert!(rest.starts_with(&days[place..]), "{} from {day}: {rest:?}", input.text);
+        assert!(
+            rest.starts_with(&days[place..]),
+            "{} from {day}: {rest:?}",
+            input.text
+        );
     }
     let later = starts_on + Days::new(input.later.into());
     let found = rule.days_from(later, MOST);
@@ -47,7 +54,11 @@ fuzz_target!(|input: Input<'_>| {
 
 /// Any day on which a rule may begin, mostly of this era.
 fn date(number: u32) -> NaiveDate {
-    let days = if number.is_multiple_of(16) { 2_900_000 } else { 60_000 };
+    let days = if number.is_multiple_of(16) {
+        2_900_000
+    } else {
+        60_000
+    };
     let first = NaiveDate::from_ymd_opt(1980, 1, 1).expect("a day");
     first + Days::new(u64::from(number % days))
 }
