@@ -188,6 +188,8 @@ class Budget:
         return {
             "period_start": start.isoformat(),
             "period_end": self.end_of(start).isoformat(),
+            "amount": money(self.limit),
+            "carried": money(Decimal(0)),
             "spent": money(spent),
             "remaining": money(self.limit - spent),
             "percent": int(spent * 100) * 100 // int(self.limit * 100),

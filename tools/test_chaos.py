@@ -48,7 +48,7 @@ def story():
     books.bookings = [row("a", "a-1", booking(4_500, 2), ever=[booking(1_000)]), row("b", "b-1", GONE, ever=[booking(100)]),
                       row("c", None, GONE, may=[booking(200)])]
     books.streamed = [(1, "alert-1")]
-    period = {"period_start": "2026-11-01", "spent": "45.00"}
+    period = {"period_start": "2026-11-01", "amount": "50.00", "spent": "45.00"}
     mine = Mine(
         wallets=[{"id": "wallet-1", "name": "w", "currency": "USD", "balance": "55.00"}],
         bookings=[item("a-1", "a", booking(4_500, 2))],
@@ -161,6 +161,22 @@ class TheChecker(unittest.TestCase):
         self.mine.alerts.append({**self.mine.alerts[0], "id": "alert-2"})
         self.books.streamed.append((2, "alert-2"))
         self.finds("one alert a crossing")
+
+    def test_a_limit_of_a_month_that_nobody_set(self):
+        self.mine.periods["budget-1"][0]["amount"] = "51.00"
+        self.finds("nothing lost")
+
+    def test_a_month_that_was_over_keeps_the_limit_it_had(self):
+        self.books.budgets[0].learn(BUDGET._replace(limit=4_500, version=2))
+        self.mine.budgets[0] |= {"amount": "45.00", "version": 2}
+        self.finds()
+
+    def test_a_lower_limit_that_was_reached_and_nobody_told(self):
+        self.books.budgets[0].learn(BUDGET._replace(limit=4_500, version=2))
+        self.mine.budgets[0] |= {"amount": "45.00", "version": 2}
+        for period in (self.mine.budgets[0]["current"], *self.mine.periods["budget-1"]):
+            period["amount"] = "45.00"
+        self.finds("each crossing an alert")
 
     def test_a_crossing_that_nobody_told(self):
         self.mine.alerts.clear()

@@ -196,7 +196,11 @@ def budgets(verdict, books, mine, settled):
         for _, _, state in settled:
             if counts(state) and state.kind == "expense" and state.category in item["category_ids"]:
                 spent[state.day[:7]] += state.minor
+        limits_ever = {state.limit for state in row.ever if state}
         for period in [item["current"], *mine.periods[item["id"]]]:
+            verdict.hold("nothing lost", minor(period["amount"]) in limits_ever, lambda: (
+                f"{books.name}: the limit of {row.tag} was one of {limits_ever}, and from {period['period_start']} on it is "
+                f"{period['amount']}"))
             expected = spent[period["period_start"][:7]]
             verdict.hold("budgets", minor(period["spent"]) == expected, lambda: (
                 f"{books.name}: {row.tag} has {period['spent']} spent from {period['period_start']} on, the bookings make "
@@ -211,6 +215,7 @@ def bounds_of_crossings(books, mine, settled):
 
     Events come in any order, so what is seen in between may be any sum of some of them: it may have been crossed if all
     that was ever added reaches it. It must have been if the end does: the last that people book is seen by every budget.
+    A month that was over when a limit was changed keeps the one it had.
     """
     usd = {item["id"] for item in mine.wallets if item["currency"] == "USD"}
     most = collections.Counter()
@@ -225,10 +230,12 @@ def bounds_of_crossings(books, mine, settled):
     months_seen = {month for _, month in most}
     limits_ever = {row.tag: [state.limit for state in row.ever if state] for row in books.budgets}
     for item in mine.budgets:
+        limits = {period["period_start"][:7]: minor(period["amount"]) for period in [item["current"], *mine.periods[item["id"]]]}
         for month in months_seen:
             ever, end = (sum(sums[category, month] for category in item["category_ids"]) for sums in (most, spent))
+            limit_of_month = limits.get(month, max(limits_ever.get(item["name"], [minor(item["amount"])])))
             for threshold in item["alert_at"]:
-                must = end * 100 >= minor(item["amount"]) * threshold
+                must = end * 100 >= limit_of_month * threshold
                 may = any(ever * 100 >= limit * threshold for limit in limits_ever.get(item["name"], [0]))
                 yield (item["id"], month, threshold), must, may
 

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use wealth_companion::domain::budget;
+use wealth_companion::domain::budget::{self, PERCENT_BOUND};
 use wealth_companion::domain::money::{
     self, AMOUNT_MINOR_MAX, AmountText, Currency, Money, MoneyError,
 };
@@ -130,7 +130,7 @@ fn spending(spent: i64, limit: i64, threshold: u16) {
             percent >= i64::from(threshold)
         );
         let exact = i128::from(spent) * 100 / i128::from(limit);
-        assert_eq!(i128::from(percent), exact.min(i128::from(i64::MAX)));
+        assert_eq!(i128::from(percent), exact.min(i128::from(PERCENT_BOUND)));
     } else if spent <= 0 {
         assert!(percent <= 0 && !budget::reached(spent, limit, threshold));
     }
