@@ -326,6 +326,7 @@ impl Books {
                 name: None,
                 currency: self.currency,
                 time_zone: chrono_tz::UTC,
+                ai_enabled: false,
                 version: 1,
                 created_at: self.now,
                 updated_at: self.now,

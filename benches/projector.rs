@@ -104,6 +104,7 @@ impl Bench {
                 name: None,
                 currency: usd(),
                 time_zone: chrono_tz::UTC,
+                ai_enabled: false,
                 version: 1,
                 created_at: now,
                 updated_at: now,

@@ -25,6 +25,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::{BusKind, Config};
 use crate::dapr::Sidecar;
 use crate::events::{EventType, catalogue};
+use crate::gemini::Gemini;
 use crate::hints::Hints;
 use crate::http::ingress::Ingress;
 use crate::http::internal::{self, Internal};
@@ -33,6 +34,7 @@ use crate::lifecycle::{Lifecycle, open_files};
 use crate::notifier::Notifier;
 use crate::projector::Projector;
 use crate::projector::insights::{Looker, Looks};
+use crate::projector::wording::Writer;
 use crate::redis::Redis;
 use crate::secrets::signing_key;
 use crate::state::State;
@@ -173,7 +175,7 @@ impl App {
             parts.start_api(listener).await?;
         }
         if roles.contains(&Role::Projector) {
-            parts.start_consumer("projector", parts.projector())?;
+            parts.start_consumer("projector", parts.projector()?)?;
         }
         if roles.contains(&Role::Notifier) {
             parts.start_consumer("notifier", parts.notifier())?;
@@ -299,17 +301,19 @@ impl Parts {
         Ok(())
     }
 
-    fn projector(&self) -> Arc<dyn Handler> {
+    fn projector(&self) -> anyhow::Result<Arc<dyn Handler>> {
         let (store, clock, ids) = (self.store.clone(), self.clock.clone(), self.ids.clone());
         let projector = Projector::new(store.clone(), clock.clone(), ids.clone());
         let Some(every) = self.config.insights.every else {
-            return Arc::new(projector);
+            return Ok(Arc::new(projector));
         };
         let looks = Arc::new(Looks::default());
-        let looker = Looker::new(store, clock, ids, every);
+        let gemini = Gemini::of(&self.config.ai, clock.clone())?;
+        let writer = gemini.map(|gemini| Writer::new(gemini, &self.config.ai));
+        let looker = Looker::new(store, clock, ids, every).with(writer);
         let looking = looker.run(Arc::clone(&looks), self.lifecycle.draining());
         self.lifecycle.spawn("insights", looking);
-        Arc::new(projector.telling(looks))
+        Ok(Arc::new(projector.telling(looks)))
     }
 
     fn notifier(&self) -> Arc<dyn Handler> {

@@ -18,7 +18,7 @@
 //! In the order in which modules may use each other: `domain <- events <- {store, state, bus} <-
 //! http <- {api, projector, notifier} <- app`. The leaves `clock`, `config`, `crash`, `lifecycle`,
 //! `telemetry` may be used by anyone; [`dapr`] by those that go through the sidecar; [`redis`] by what
-//! replicas share and can do without: [`state`], [`hints`] and the limits of [`api`]. Roles never use
+//! replicas share and can do without: [`state`], [`hints`] and the limits of [`api`]; [`gemini`] by [`projector`]. Roles never use
 //! each other: they meet only in events.
 
 // Leaves.
@@ -35,6 +35,7 @@ pub mod events;
 // Where it is kept, and how it moves.
 pub mod bus;
 pub mod dapr;
+pub mod gemini;
 pub mod hints;
 pub mod kafka;
 pub mod redis;

@@ -7,6 +7,8 @@
 pub mod fold;
 /// What is worth knowing of somebody's books.
 pub mod insights;
+/// Insights in the words of Gemini, within limits.
+pub mod wording;
 /// What is said of a crossing.
 pub mod words;
 

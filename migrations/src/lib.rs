@@ -22,6 +22,7 @@ mod m20261128_000011_rollover;
 mod m20261128_000012_goals;
 mod m20261128_000013_insights;
 mod m20261128_000014_rules;
+mod m20261129_000015_wording;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000012_goals::Migration),
             Box::new(m20261128_000013_insights::Migration),
             Box::new(m20261128_000014_rules::Migration),
+            Box::new(m20261129_000015_wording::Migration),
         ]
     }
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::session::Session;
 use super::{Api, answer};
+use crate::domain::insight::wording::WordedBy;
 use crate::domain::insight::{Kind, Thing};
 use crate::domain::period;
 use crate::http::{Problem, Query, cursor};
@@ -27,6 +28,8 @@ pub struct InsightView {
     title: String,
     /// Why, with the figures; at most 500 characters.
     message: String,
+    /// Whose words title and message are. The figures are those of the rules in either case.
+    worded_by: WordedBy,
     /// The figures that it rests on; which they are depends on the kind. Amounts are decimal strings.
     #[schema(value_type = Object)]
     facts: serde_json::Value,
@@ -72,6 +75,7 @@ impl From<&StoredInsight> for InsightView {
             kind: insight.kind,
             title: insight.title.clone(),
             message: insight.message.clone(),
+            worded_by: stored.worded_by,
             facts: insight.facts.clone(),
             confidence: insight.confidence(),
             related: related

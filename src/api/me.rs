@@ -29,6 +29,8 @@ pub struct UserView {
     /// IANA: where the user's days begin and end.
     #[schema(example = "Europe/Berlin")]
     time_zone: String,
+    /// Whether insights are put into words by the AI provider; false until you say so.
+    ai: bool,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -42,6 +44,7 @@ impl From<&User> for UserView {
             name: user.name.clone(),
             currency: user.currency.code().to_owned(),
             time_zone: user.time_zone.name().to_owned(),
+            ai: user.ai_enabled,
             version: user.version,
             created_at: user.created_at,
             updated_at: user.updated_at,
@@ -66,6 +69,13 @@ pub struct MeChange {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     name: Option<Option<String>>,
+    /// Whether insights are put into words by Google's Gemini, where the operator has set it up. It is sent the
+    /// figures of an insight (amounts, counts, dates, the currency) and what kind it is: no names of payees,
+    /// categories or budgets, no ids, nothing of who you are. What it answers is shown if it says no other
+    /// figures; else you see the words of the rules, as without it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    ai: Option<bool>,
 }
 
 /// Who is signed in.
@@ -83,7 +93,7 @@ pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpRes
         .json(UserView::from(&user)))
 }
 
-/// Change currency, time zone or name.
+/// Change currency, time zone, name, or whether insights are put into words by the AI provider.
 #[utoipa::path(
     tag = "me",
     operation_id = "change_me",
@@ -105,6 +115,7 @@ pub(super) async fn amend(
             period::parse_time_zone(&zone)
         }),
         name: checks.removable("/name", input.name, |name| text::check_text(&name, 1..=100)),
+        ai_enabled: input.ai,
     };
     checks.finish()?;
     let (id, now) = (session.user_id(), api.clock.now());

@@ -64,6 +64,7 @@ impl Registration {
             name: None,
             currency,
             time_zone,
+            ai_enabled: false,
             version: 1,
             created_at: now,
             updated_at: now,

@@ -61,7 +61,7 @@ fn text_fault(kind: Kind, text: &str) -> Option<String> {
         Kind::SigningKeys => secrets::parse_signing_keys(text)
             .err()
             .map(|error| error.to_string()),
-        Kind::File | Kind::Secret | Kind::Integer { .. } => None,
+        Kind::File | Kind::Secret | Kind::Integer { .. } | Kind::Switch => None,
     }
 }
 

@@ -68,6 +68,11 @@ const RULES: &[Rule] = &[
         needs: &["lifecycle.drain_pause_ms", "lifecycle.drain_deadline_ms"],
         broken: long_pause,
     },
+    Rule {
+        key: "ai.url",
+        needs: &["ai.url"],
+        broken: figures_in_the_clear,
+    },
 ];
 
 /// Adds a problem for each contradiction between sound values.
@@ -165,6 +170,21 @@ fn long_pause(merged: &Merged) -> Option<String> {
         "lifecycle.drain_deadline_ms",
         |pause, deadline| pause >= deadline,
     )
+}
+
+/// The key and people's figures go there: off this machine in secret alone.
+fn figures_in_the_clear(merged: &Merged) -> Option<String> {
+    let url = reqwest::Url::parse(merged.text("ai.url")?).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let is_here = host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    (url.scheme() == "http" && !is_here).then(|| {
+        "begins with http:, and the key and people's figures would go there in the clear: \
+         only on this machine"
+            .to_owned()
+    })
 }
 
 fn compare(

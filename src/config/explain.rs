@@ -28,6 +28,8 @@ pub struct Setting {
 pub enum Shown {
     /// A number.
     Number(i64),
+    /// True or false.
+    Switch(bool),
     /// Text; of a URL, with `***` in place of the password.
     Text(String),
     /// A secret of so many characters.
@@ -40,6 +42,7 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
+            Self::Switch(on) => write!(f, "{on}"),
             // Debug escapes what could upset a terminal.
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Hidden(characters) => write!(f, "(hidden, {characters} characters)"),
@@ -52,6 +55,7 @@ impl Shown {
     fn of(spec: &KeySpec, value: &ValueKind) -> Self {
         match (spec.kind, value) {
             (_, ValueKind::I64(number)) => Self::Number(*number),
+            (_, ValueKind::Boolean(on)) => Self::Switch(*on),
             (Kind::Secret | Kind::SigningKeys, ValueKind::String(text))
                 if text.trim().is_empty() =>
             {
@@ -70,6 +74,7 @@ impl Shown {
     fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Number(number) => json!(number),
+            Self::Switch(on) => json!(on),
             Self::Text(text) => json!(text),
             Self::Hidden(_) | Self::NotSet => json!(self.to_string()),
         }

@@ -9,6 +9,8 @@
 pub(super) enum Kind {
     /// A whole number within bounds, both included.
     Integer { min: i64, max: i64 },
+    /// True or false.
+    Switch,
     /// An address to listen on, `IP:PORT`.
     Address,
     /// A path of the file system.
@@ -40,6 +42,7 @@ impl Kind {
     pub(super) fn type_name(self) -> &'static str {
         match self {
             Self::Integer { .. } => "an integer",
+            Self::Switch => "a boolean",
             _ => "a string",
         }
     }
@@ -183,7 +186,19 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::new("traces.jaeger_agent", Kind::Host),
     KeySpec::integer("traces.sample_percent", 0, 100),
     KeySpec::integer("traces.slow_ms", 1, TEN_MINUTES_MS),
+    KeySpec::new("ai.enabled", Kind::Switch),
     KeySpec::new("ai.gemini_api_key", Kind::Secret).or_env("GEMINI_API_KEY"),
+    KeySpec::new(
+        "ai.url",
+        Kind::Url {
+            schemes: &["http", "https"],
+        },
+    ),
+    KeySpec::new("ai.model", Kind::Name),
+    KeySpec::integer("ai.timeout_ms", 1, MINUTE_MS),
+    KeySpec::integer("ai.output_tokens_max", 1, 10_000),
+    KeySpec::integer("ai.calls_per_user_per_day", 0, 10_000),
+    KeySpec::integer("ai.tokens_per_day", 0, 1_000 * MILLION),
 ];
 
 /// What is read from a secret store, where one is named: the same names as in the environment.

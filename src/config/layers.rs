@@ -106,6 +106,17 @@ impl Layer {
                     ));
                 }
             },
+            Kind::Switch => match text.trim().parse::<bool>() {
+                Ok(on) => self.set(spec, on, &origin),
+                Err(_) => {
+                    let found = "other text than true or false";
+                    problems.push(Problem::new(
+                        spec.name,
+                        origin,
+                        ProblemKind::WrongType { expected, found },
+                    ));
+                }
+            },
             _ => self.set(spec, text, &origin),
         }
     }

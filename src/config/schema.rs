@@ -409,9 +409,25 @@ pub enum TraceExporter {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ai {
+    /// Whether anybody's insights are put into words by it.
+    pub enabled: bool,
     /// Key of the Gemini API; `None` (empty in the file) turns the features that need it off.
     #[serde(deserialize_with = "decode::secret")]
     pub gemini_api_key: Option<SecretString>,
+    /// Where the Gemini API is; `None` (empty in the file): nowhere.
+    #[serde(deserialize_with = "decode::url")]
+    pub url: Option<ConnectionUrl>,
+    /// The model's name.
+    pub model: String,
+    /// How long one look at somebody's books may wait for words in all: 1 ms to 1 min (`timeout_ms`).
+    #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
+    pub timeout: Duration,
+    /// Tokens of an answer at most: 1 to 10000.
+    pub output_tokens_max: u32,
+    /// Questions for one user in a day (UTC) at most, of each process: up to 10000; zero asks none.
+    pub calls_per_user_per_day: u32,
+    /// Tokens in a day (UTC) at most, of each process, questions and answers together: up to 1000000000.
+    pub tokens_per_day: u64,
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub mod month;
 pub mod regular;
 /// What insights are about.
 mod thing;
+/// An insight in somebody else's words.
+pub mod wording;
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;

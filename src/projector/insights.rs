@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use metrics::counter;
+use sea_orm::ConnectionTrait;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::wording::{Worded, Writer};
 use crate::clock::{Clock, Ids};
 use crate::domain::insight::month::{self, CategoryMonths, Pace, PastMonth};
+use crate::domain::insight::wording::WordedBy;
 use crate::domain::insight::{Insight, charge, regular};
 use crate::domain::period::{self, Month};
 use crate::events::catalogue::{InsightGenerated, InsightType, RelatedEntity};
@@ -82,6 +85,8 @@ pub struct Looker {
     ids: Ids,
     /// The same books are not looked at again before.
     every: Duration,
+    /// Puts what is new into words, where somebody does.
+    writer: Option<Arc<Writer>>,
 }
 
 /// What became of a look.
@@ -104,7 +109,15 @@ impl Looker {
             clock,
             ids,
             every,
+            writer: None,
         }
+    }
+
+    /// One that has what is new put into words, of those who have asked for it.
+    #[must_use]
+    pub fn with(mut self, writer: Option<Writer>) -> Self {
+        self.writer = writer.map(Arc::new);
+        self
     }
 
     /// Looks whenever somebody has booked, until it is told to stop.
@@ -180,6 +193,7 @@ impl Looker {
             user_id,
             now,
             ids: self.ids.clone(),
+            worded: self.worded(user_id, now).await?,
         };
         let found = self
             .store
@@ -193,6 +207,24 @@ impl Looker {
         }
         Ok(Looked::Found(found.len()))
     }
+
+    /// What is new, in other words, as far as anybody finds some in time: before the unit of work, which holds the
+    /// user and waits for nobody outside.
+    async fn worded(&self, user_id: Uuid, now: DateTime<Utc>) -> Result<Worded, StoreError> {
+        let Some(writer) = &self.writer else {
+            return Ok(Worded::default());
+        };
+        let db = self.store.reads();
+        let user = match users::get(db, user_id).await {
+            Ok(user) if user.ai_enabled => user,
+            Ok(_) | Err(StoreError::NotFound(_)) => return Ok(Worded::default()),
+            Err(error) => return Err(error),
+        };
+        let mut new = found(db, &user, period::today(now, user.time_zone)).await?;
+        let known = insights::known(db, user_id, new.iter().map(|it| it.key.as_str())).await?;
+        new.retain(|it| !known.contains(&it.key));
+        Ok(writer.word(user_id, &new, now).await)
+    }
 }
 
 /// One look, at one moment.
@@ -200,6 +232,7 @@ struct Unit {
     user_id: Uuid,
     now: DateTime<Utc>,
     ids: Ids,
+    worded: Worded,
 }
 
 impl Unit {
@@ -210,7 +243,16 @@ impl Unit {
         let user = users::get(&**tx, self.user_id).await?;
         let is_first = insights::last_look(&**tx, self.user_id).await?.is_none();
         let reached = read_models::reached(&**tx, self.user_id).await?;
-        let found = found(tx, &user, period::today(self.now, user.time_zone)).await?;
+        let found = found(&**tx, &user, period::today(self.now, user.time_zone)).await?;
+        // Whoever has changed their mind meanwhile gets the rules' words.
+        let worded = user.ai_enabled.then_some(&self.worded);
+        let found = found
+            .into_iter()
+            .map(|insight| match worded {
+                Some(worded) => worded.apply(insight),
+                None => (insight, WordedBy::Rules),
+            })
+            .collect();
         let id = || self.ids.v7(self.now);
         let new = insights::keep(tx, self.user_id, found, id, self.now).await?;
         if !is_first {
@@ -253,10 +295,14 @@ impl Unit {
 }
 
 /// All that can be said of somebody's books today.
-async fn found(tx: &Tx, user: &User, today: NaiveDate) -> Result<Vec<Insight>, StoreError> {
-    let names = categories::names(&**tx, user.id).await?;
+async fn found(
+    db: &impl ConnectionTrait,
+    user: &User,
+    today: NaiveDate,
+) -> Result<Vec<Insight>, StoreError> {
+    let names = categories::names(db, user.id).await?;
     let mut found = Vec::new();
-    for (currency, expenses) in insights::expenses(&**tx, user.id, today).await? {
+    for (currency, expenses) in insights::expenses(db, user.id, today).await? {
         let comes_back = regular::regular(&expenses, today);
         let usual: BTreeSet<String> = comes_back.iter().map(|it| it.key.clone()).collect();
         let name_of = |id: Uuid| names.get(&id).cloned();
@@ -264,21 +310,21 @@ async fn found(tx: &Tx, user: &User, today: NaiveDate) -> Result<Vec<Insight>, S
         found.extend(charge::twice(&expenses, currency, today));
         found.extend(charge::unusual(&expenses, &usual, name_of, currency, today));
     }
-    found.extend(of_months(tx, user, &names, today).await?);
-    found.extend(of_budgets(tx, user, today).await?);
+    found.extend(of_months(db, user, &names, today).await?);
+    found.extend(of_budgets(db, user, today).await?);
     Ok(found)
 }
 
 /// In the user's own currency.
 async fn of_months(
-    tx: &Tx,
+    db: &impl ConnectionTrait,
     user: &User,
     names: &HashMap<Uuid, String>,
     today: NaiveDate,
 ) -> Result<Vec<Insight>, StoreError> {
     let (month, currency) = (Month::of(today), user.currency);
     let first = month.plus(-month::MONTHS_MAX);
-    let sums = insights::category_months(&**tx, user.id, currency, (first, month)).await?;
+    let sums = insights::category_months(db, user.id, currency, (first, month)).await?;
     let before: Vec<Month> = (1..=month::MONTHS_MAX)
         .map(|ago| month.plus(-ago))
         .collect();
@@ -298,7 +344,7 @@ async fn of_months(
     });
     let categories: Vec<CategoryMonths> = categories.collect();
     let mut found = month::patterns(&categories, currency, today);
-    let days = insights::days(&**tx, user.id, currency, (first.first_day(), today)).await?;
+    let days = insights::days(db, user.id, currency, (first.first_day(), today)).await?;
     let spent = days
         .range(month.first_day()..=today)
         .map(|(_, minor)| minor)
@@ -323,11 +369,15 @@ fn past(days: &BTreeMap<NaiveDate, i64>, month: Month, today: NaiveDate) -> Past
     PastMonth { until_today, rest }
 }
 
-async fn of_budgets(tx: &Tx, user: &User, today: NaiveDate) -> Result<Vec<Insight>, StoreError> {
-    let budgets = budgets::list(&**tx, user.id, PageRequest::first(BUDGETS))
+async fn of_budgets(
+    db: &impl ConnectionTrait,
+    user: &User,
+    today: NaiveDate,
+) -> Result<Vec<Insight>, StoreError> {
+    let budgets = budgets::list(db, user.id, PageRequest::first(BUDGETS))
         .await?
         .items;
-    let standings = budgets::standings(&**tx, &budgets, today).await?;
+    let standings = budgets::standings(db, &budgets, today).await?;
     let paces = budgets.iter().zip(&standings).filter_map(|(budget, at)| {
         let pace = Pace {
             budget_id: budget.id,

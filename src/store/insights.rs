@@ -17,6 +17,7 @@ use super::event_log::LogPosition;
 use super::given::Given;
 use super::sql::{all, execute};
 use super::{NO_CATEGORY, Page, PageRequest, StoreError, Tx};
+use crate::domain::insight::wording::WordedBy;
 use crate::domain::insight::{Expense, Insight, Kind, Thing};
 use crate::domain::money::Currency;
 use crate::domain::period::Month;
@@ -33,6 +34,8 @@ pub struct StoredInsight {
     pub id: Uuid,
     /// What was found.
     pub insight: Insight,
+    /// Whose words its title and message are.
+    pub worded_by: WordedBy,
     /// When it was put away.
     pub dismissed_at: Option<DateTime<Utc>>,
     /// Counts changes.
@@ -65,6 +68,7 @@ impl TryFrom<insights::Model> for StoredInsight {
                 related: related.collect::<Result<_, StoreError>>()?,
                 expires_on: row.expires_on,
             },
+            worded_by: row.worded_by.parse().map_err(StoreError::defect)?,
             dismissed_at: row.dismissed_at,
             version: row.version,
             created_at: row.created_at,
@@ -80,20 +84,21 @@ impl TryFrom<insights::Model> for StoredInsight {
 pub async fn keep(
     tx: &Tx,
     user_id: Uuid,
-    found: Vec<Insight>,
+    found: Vec<(Insight, WordedBy)>,
     mut id: impl FnMut() -> Uuid,
     now: DateTime<Utc>,
 ) -> Result<Vec<StoredInsight>, StoreError> {
-    let known = known(tx, user_id, &found).await?;
-    let mut seen = BTreeSet::new();
+    let keys = found.iter().map(|(it, _)| it.key.as_str());
+    let mut seen = known(&**tx, user_id, keys).await?;
     let mut new = Vec::new();
-    for insight in found {
-        if known.contains(&insight.key) || !seen.insert(insight.key.clone()) {
+    for (insight, worded_by) in found {
+        if !seen.insert(insight.key.clone()) {
             continue;
         }
         let kept = StoredInsight {
             id: id(),
             insight,
+            worded_by,
             dismissed_at: None,
             version: 1,
             created_at: now,
@@ -105,10 +110,18 @@ pub async fn keep(
     Ok(new)
 }
 
-async fn known(tx: &Tx, user_id: Uuid, found: &[Insight]) -> Result<BTreeSet<String>, StoreError> {
+/// Which of these keys the user has insights of already.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn known(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    keys: impl IntoIterator<Item = &str>,
+) -> Result<BTreeSet<String>, StoreError> {
     let text = "SELECT key FROM insights WHERE user_id = $1 AND key IN (SELECT key FROM given)";
-    let given = Given::new(["key"], found.iter().map(|it| [it.key.clone().into()]));
-    let rows = given.run(&**tx, text, [user_id.into()]).await?;
+    let given = Given::new(["key"], keys.into_iter().map(|key| [key.into()]));
+    let rows = given.run(db, text, [user_id.into()]).await?;
     let keys = rows.iter().map(|row| row.try_get_by_index(0));
     Ok(keys.collect::<Result<_, _>>()?)
 }
@@ -120,7 +133,7 @@ async fn insert(tx: &Tx, user_id: Uuid, kept: &StoredInsight) -> Result<(), Stor
         .iter()
         .map(|(thing, id)| (thing.as_str(), *id))
         .collect();
-    let values: [Value; 13] = [
+    let values: [Value; 14] = [
         kept.id.into(),
         user_id.into(),
         insight.kind.as_str().into(),
@@ -133,14 +146,15 @@ async fn insert(tx: &Tx, user_id: Uuid, kept: &StoredInsight) -> Result<(), Stor
             .map_err(StoreError::defect)?
             .into(),
         insight.expires_on.into(),
+        kept.worded_by.as_str().into(),
         kept.version.into(),
         kept.created_at.into(),
         kept.updated_at.into(),
     ];
     execute(
         &**tx,
-        "INSERT INTO insights (id, user_id, kind, key, title, message, facts, confidence, related, expires_on, version, \
-         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        "INSERT INTO insights (id, user_id, kind, key, title, message, facts, confidence, related, expires_on, worded_by, \
+         version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         values,
     )
     .await?;

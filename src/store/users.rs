@@ -26,6 +26,8 @@ pub struct User {
     pub currency: Currency,
     /// Where the user's days begin and end.
     pub time_zone: Tz,
+    /// Whether figures of theirs may be given to the AI provider, to be put into words.
+    pub ai_enabled: bool,
     /// Counts changes.
     pub version: i64,
     /// When the user registered.
@@ -44,6 +46,7 @@ impl TryFrom<users::Model> for User {
             name: row.name,
             currency: Currency::parse(&row.currency).map_err(StoreError::defect)?,
             time_zone: row.time_zone.parse().map_err(StoreError::defect)?,
+            ai_enabled: row.ai_enabled,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -58,8 +61,8 @@ impl TryFrom<users::Model> for User {
 pub async fn create(tx: &Tx, user: &User, password_hash: String) -> Result<(), StoreError> {
     execute(
         &**tx,
-        "INSERT INTO users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO users (id, email, password_hash, name, currency, time_zone, ai_enabled, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         [
             user.id.into(),
             user.email.clone().into(),
@@ -67,6 +70,7 @@ pub async fn create(tx: &Tx, user: &User, password_hash: String) -> Result<(), S
             user.name.clone().into(),
             user.currency.code().into(),
             user.time_zone.name().into(),
+            user.ai_enabled.into(),
             user.version.into(),
             user.created_at.into(),
             user.updated_at.into(),
@@ -171,6 +175,8 @@ pub struct UserChange {
     pub time_zone: Option<Tz>,
     /// The name; `Some(None)` removes it.
     pub name: Option<Option<String>>,
+    /// Whether figures may be given to the AI provider.
+    pub ai_enabled: Option<bool>,
 }
 
 /// Changes the user.
@@ -193,11 +199,13 @@ pub async fn change(
         recurring::move_to(tx, id, zone).await?;
     }
     user.name = change.name.unwrap_or(user.name);
+    user.ai_enabled = change.ai_enabled.unwrap_or(user.ai_enabled);
     user.version += 1;
     user.updated_at = now;
     execute(
         &**tx,
-        "UPDATE users SET currency = $2, time_zone = $3, name = $4, version = $5, updated_at = $6 WHERE id = $1",
+        "UPDATE users SET currency = $2, time_zone = $3, name = $4, version = $5, updated_at = $6, ai_enabled = $7 \
+         WHERE id = $1",
         [
             id.into(),
             user.currency.code().into(),
@@ -205,6 +213,7 @@ pub async fn change(
             user.name.clone().into(),
             user.version.into(),
             now.into(),
+            user.ai_enabled.into(),
         ],
     )
     .await?;

@@ -13,6 +13,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("lifecycle", LEAVES),
     ("telemetry", LEAVES),
     ("dapr", LEAVES),
+    ("gemini", LEAVES),
     ("domain", &[]),
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
@@ -26,7 +27,7 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("http", BELOW_HTTP),
     ("api", BELOW_API),
-    ("projector", BELOW_ROLES),
+    ("projector", BELOW_PROJECTOR),
     ("notifier", BELOW_ROLES),
     ("secrets", &["dapr"]),
     (
@@ -41,6 +42,7 @@ const RULES: &[(&str, &[&str])] = &[
             "bus",
             "http",
             "dapr",
+            "gemini",
             "api",
             "projector",
             "notifier",
@@ -69,6 +71,9 @@ const RULES: &[(&str, &[&str])] = &[
 const LEAVES: &[&str] = &["clock", "config", "crash", "lifecycle", "telemetry"];
 const BELOW_HTTP: &[&str] = &["domain", "events", "state", "store", "bus", "dapr"];
 const BELOW_ROLES: &[&str] = &["domain", "events", "state", "store", "bus", "http"];
+const BELOW_PROJECTOR: &[&str] = &[
+    "domain", "events", "state", "store", "bus", "http", "gemini",
+];
 const BELOW_API: &[&str] = &["domain", "events", "redis", "state", "store", "bus", "http"];
 
 /// Lines of a file at the most.

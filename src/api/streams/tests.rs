@@ -31,6 +31,7 @@ async fn somebody(api: &Api) -> Uuid {
         name: None,
         currency: Currency::parse("USD").unwrap(),
         time_zone: chrono_tz::UTC,
+        ai_enabled: false,
         version: 1,
         created_at: now,
         updated_at: now,

@@ -167,7 +167,8 @@ fn read_value(
             Some(number) => return layer.set(spec, number, &origin),
             None => "a number beyond 64 bits",
         },
-        (Kind::Integer { .. }, other) => type_name(other),
+        (Kind::Switch, DeValue::Boolean(on)) => return layer.set(spec, *on, &origin),
+        (Kind::Integer { .. } | Kind::Switch, other) => type_name(other),
         (_, DeValue::String(text)) => return layer.set(spec, text.as_ref(), &origin),
         (_, other) => type_name(other),
     };

@@ -12,6 +12,7 @@ pub struct Model {
     pub key: String,
     pub title: String,
     pub message: String,
+    pub worded_by: String,
     pub facts: String,
     pub confidence: i16,
     pub related: String,

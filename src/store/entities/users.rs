@@ -12,6 +12,7 @@ pub struct Model {
     pub name: Option<String>,
     pub currency: String,
     pub time_zone: String,
+    pub ai_enabled: bool,
     pub version: i64,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

@@ -205,6 +205,18 @@ catalogue! {
     ALERTS_FAILED_TOTAL = "wealth_alerts_failed_total",
         Kind::Counter, Count, [], "Attempts to make alerts that failed and are made again";
 
+    // Gemini, which puts insights into words.
+    AI_REQUESTS_TOTAL = "wealth_ai_requests_total",
+        Kind::Counter, Count, ["outcome" in ["ok", "busy", "away", "not_set_up", "blocked", "unreadable"]], "Questions to Gemini: answered; it was too busy or away, did not accept the key, the project or the model, gave no text, or something else than was asked for";
+    AI_REQUEST_DURATION_SECONDS = "wealth_ai_request_duration_seconds",
+        REQUEST_SECONDS, Seconds, [], "Time until Gemini has answered, or nobody waited any more";
+    AI_TOKENS_TOTAL = "wealth_ai_tokens_total",
+        Kind::Counter, Count, ["direction" in ["in", "out"]], "Tokens of questions to Gemini and of its answers, as it counts them";
+    AI_BREAKER_OPEN = "wealth_ai_breaker_open",
+        Kind::Gauge, Count, [], "1 while Gemini does not answer and is hardly asked, else 0; of processes that have a key";
+    AI_WORDINGS_TOTAL = "wealth_ai_wordings_total",
+        Kind::Counter, Count, ["outcome" in ["used", "remembered", "refused", "failed", "resting", "limited"]], "Insights that Gemini was to put into words: its words are used, or were remembered; they were refused for what they say, or there are none: it failed, is not asked for a while, or a limit was reached";
+
     // Recurring bookings.
     RECURRING_BOOKINGS_TOTAL = "wealth_recurring_bookings_total",
         Kind::Counter, Count, ["outcome" in ["booked", "refused"]], "Days of recurring bookings that were booked, or could not be: then the recurring booking is paused";

@@ -86,6 +86,7 @@ fn inhabited() -> Ground {
         name: None,
         currency: Currency::parse("USD").expect("it is in use"),
         time_zone: chrono_tz::UTC,
+        ai_enabled: false,
         version: 1,
         created_at: noon(),
         updated_at: noon(),

@@ -200,6 +200,7 @@ impl Chain {
             name: None,
             currency: usd,
             time_zone: chrono_tz::UTC,
+            ai_enabled: false,
             version: 1,
             created_at: now,
             updated_at: now,

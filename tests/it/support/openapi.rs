@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use wealth_companion::clock::Ids;
+use wealth_companion::domain::insight::wording::WordedBy;
 use wealth_companion::domain::insight::{Insight, Kind, Thing};
 use wealth_companion::store::insights;
 
@@ -238,7 +239,7 @@ pub(crate) async fn insight(world: &World, person: &Person, key: &str) -> String
     };
     let store = world.store().await;
     let kept = store.write(move |tx| async move {
-        insights::keep(&tx, user_id, vec![found], || ids.v7(now), now).await
+        insights::keep(&tx, user_id, vec![(found, WordedBy::Rules)], || ids.v7(now), now).await
     });
     kept.await.expect("kept")[0].id.to_string()
 }

@@ -27,6 +27,7 @@ impl Books {
             name: None,
             currency: eur(),
             time_zone: chrono_tz::UTC,
+            ai_enabled: false,
             version: 1,
             created_at: now,
             updated_at: now,
