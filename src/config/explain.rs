@@ -10,7 +10,7 @@ use crate::config::merged::Merged;
 use crate::config::secrets;
 
 /// Longer values stand beyond the column of sources rather than push it away for all.
-const VALUE_WIDTH_MAX: usize = 40;
+const VALUE_WIDTH_MAX: usize = 45;
 
 /// One key with its value, fit to be shown, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]

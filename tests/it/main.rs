@@ -58,3 +58,4 @@ mod together;
 mod tokens;
 mod traces;
 mod trimming;
+mod wording;

@@ -9,6 +9,8 @@ pub(crate) mod cluster;
 pub(crate) mod collector;
 /// The roles as processes that can be killed.
 pub(crate) mod fleet;
+/// A double of the Gemini API.
+pub(crate) mod gemini;
 /// Topics and groups of a test's own.
 pub(crate) mod kafka;
 /// People who book and listen, whatever happens.

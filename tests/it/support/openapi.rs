@@ -239,7 +239,14 @@ pub(crate) async fn insight(world: &World, person: &Person, key: &str) -> String
     };
     let store = world.store().await;
     let kept = store.write(move |tx| async move {
-        insights::keep(&tx, user_id, vec![(found, WordedBy::Rules)], || ids.v7(now), now).await
+        insights::keep(
+            &tx,
+            user_id,
+            vec![(found, WordedBy::Rules)],
+            || ids.v7(now),
+            now,
+        )
+        .await
     });
     kept.await.expect("kept")[0].id.to_string()
 }

@@ -64,7 +64,9 @@ impl Allowed {
                 // As an amount it is among the facts.
                 Figure::Plain(number) if self.amounts.contains(&number) => false,
                 Figure::Plain(number) => self.counts.insert(number),
-                Figure::Word(word, _) => self.words.insert(word),
+                // "Twice" is "two times" as well.
+                Figure::Word(_, Some(value)) => self.counts.insert(value.to_string()),
+                Figure::Word(word, None) => self.words.insert(word),
                 Figure::Day(day) => {
                     self.days.push(day);
                     true
@@ -108,10 +110,8 @@ impl Allowed {
                     && said.year.is_none_or(|year| day.year == Some(year))
                     && said.day.is_none_or(|it| day.day == Some(it))
             }),
-            Figure::Word(word, value) => {
-                let count = value.map(|value| value.to_string());
-                self.words.contains(word) || count.is_some_and(|count| self.counts.contains(&count))
-            }
+            Figure::Word(_, Some(value)) => self.counts.contains(&value.to_string()),
+            Figure::Word(word, None) => self.words.contains(word),
         }
     }
 
