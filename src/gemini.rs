@@ -127,6 +127,9 @@ impl Gemini {
             client
         };
         gauge!(names::AI_BREAKER_OPEN).set(0);
+        for direction in ["in", "out"] {
+            counter!(names::AI_TOKENS_TOTAL, "direction" => direction).increment(0);
+        }
         Ok(Some(Self {
             http: client.build()?,
             url: address(&url, &config.model)?,

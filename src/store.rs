@@ -86,6 +86,8 @@ use tokio::task::JoinHandle;
 pub use connection::Connection;
 pub use error::{Conflict, StoreError};
 pub use page::{Page, PageRequest};
+/// What can be read from: the connections for reading, or a unit of work.
+pub use sea_orm::ConnectionTrait as Readable;
 pub use signals::Signals;
 pub use tx::Tx;
 pub(crate) use tx::caught;

@@ -551,6 +551,24 @@ def runtime():
             graph("Time of the sidecar", "How long calls of the sidecar take, p99. Good: publishing below 50 ms, "
                   "state below 10 ms.", quantiles("wealth_sidecar_request_duration_seconds", 0.99, by="operation"), "s",
                   limits=steps((0.05, YELLOW), (1, RED)))),
+        row("Gemini",
+            states("Gemini", "Whether Gemini, which puts insights into words, answers; of projectors that have a key. Away: "
+                   "insights keep the rules' words, and nobody waits. Red for hours: the log of the projector says why.",
+                   prom("max by (role, pod, instance) (wealth_ai_breaker_open{<app>})", "{{role}} {{pod}} {{instance}}"),
+                   {0: ("answers", GREEN), 1: ("away", RED)}, w=8, h=7),
+            graph("Insights to be worded", "Insights of users who want other words than the rules', in an hour: 'used' and "
+                  "'remembered' have them; 'refused' said something that is not among the figures; 'limited' reached a "
+                  "limit of time, calls or tokens.",
+                  prom("sum by (outcome) (increase(wealth_ai_wordings_total{<app>}[1h]))", "{{outcome}}"), "short",
+                  stacked=True),
+            graph("Questions to Gemini", "Questions in an hour by outcome. 'not_set_up': look at the key, the model and "
+                  "the project of the key.",
+                  prom("sum by (outcome) (increase(wealth_ai_requests_total{<app>}[1h]))", "{{outcome}}"), "short"),
+            graph("Time of Gemini", "How long questions take, p50 and p99. A look at somebody's books waits "
+                  "ai.timeout_ms at the most.", quantiles("wealth_ai_request_duration_seconds", 0.5, 0.99), "s"),
+            graph("Tokens", "Tokens in an hour, of questions and of answers: what the bill is made of.",
+                  prom("sum by (direction) (increase(wealth_ai_tokens_total{<app>}[1h]))", "{{direction}}"), "short",
+                  stacked=True)),
         row("Jobs, log and traces",
             graph("Since a job last did its work", "How long ago each background job succeeded, on any replica. Good: "
                   "a few minutes at the most; above an hour the log of the roles says why it fails.",

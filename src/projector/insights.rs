@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use metrics::counter;
-use sea_orm::ConnectionTrait;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +26,7 @@ use crate::events::{Cause, Event, Source};
 use crate::store::insights::{self, StoredInsight};
 use crate::store::users::{self, User};
 use crate::store::{
-    PageRequest, Store, StoreError, Tx, budgets, categories, event_log, read_models,
+    PageRequest, Readable, Store, StoreError, Tx, budgets, categories, event_log, read_models,
 };
 use crate::telemetry::metrics::handles::JobMetrics;
 use crate::telemetry::metrics::names;
@@ -296,7 +295,7 @@ impl Unit {
 
 /// All that can be said of somebody's books today.
 async fn found(
-    db: &impl ConnectionTrait,
+    db: &impl Readable,
     user: &User,
     today: NaiveDate,
 ) -> Result<Vec<Insight>, StoreError> {
@@ -317,7 +316,7 @@ async fn found(
 
 /// In the user's own currency.
 async fn of_months(
-    db: &impl ConnectionTrait,
+    db: &impl Readable,
     user: &User,
     names: &HashMap<Uuid, String>,
     today: NaiveDate,
@@ -370,7 +369,7 @@ fn past(days: &BTreeMap<NaiveDate, i64>, month: Month, today: NaiveDate) -> Past
 }
 
 async fn of_budgets(
-    db: &impl ConnectionTrait,
+    db: &impl Readable,
     user: &User,
     today: NaiveDate,
 ) -> Result<Vec<Insight>, StoreError> {

@@ -22,6 +22,13 @@ class Spender(Person):
         super().__init__(address)
         self.months = itertools.count(1)
 
+    def want_words(self):
+        """Insights in the words of whoever is asked for them."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}", "If-Match": "*"}
+        request = urllib.request.Request(f"http://{self.address}/v1/me", b'{"ai": true}', headers, method="PATCH")
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+
     def break_one(self, traceparent=None):
         day = datetime.date(2027 + (number := next(self.months)) // 12, 1 + number % 12, 1)
         body = {"wallet_id": self.wallet, "category_id": self.categories[0], "type": "expense", "amount": "2000.00", "date": str(day)}
@@ -64,6 +71,8 @@ class Crowd:
     def __init__(self, address):
         self.address = address
         self.people = [Spender(address) for _ in range(self.THREADS)]
+        for person in self.people:
+            person.want_words()
         self.stopped = threading.Event()
         self.threads = [threading.Thread(target=self.live, args=(person,), daemon=True) for person in self.people]
         for thread in self.threads:
@@ -71,7 +80,7 @@ class Crowd:
 
     def live(self, person):
         for number in itertools.count():
-            for action in (self.book, self.look, self.err):
+            for action in (self.book, self.pay_twice, self.look, self.err):
                 # What fails is the matter of those who watch.
                 with contextlib.suppress(OSError, ValueError):
                     action(person, number)
@@ -81,6 +90,14 @@ class Crowd:
     def book(self, person, number):
         booking = person.booking(number)
         person.send(booking["method"], booking["path"], json.loads(booking["body"]))
+
+    def pay_twice(self, person, number):
+        """Which is worth an insight, each time another."""
+        if number % 20:
+            return
+        for _ in range(2):
+            person.send("POST", "/v1/transactions", {"wallet_id": person.wallet, "type": "expense",
+                                                     "amount": f"{300 + number}.00", "payee": "Furniture"})
 
     def look(self, person, number):
         path = ("/v1/dashboard", "/v1/budgets", "/v1/transactions", "/v1/alerts", "/v1/wallets")[number % 5]

@@ -119,6 +119,9 @@ class World:
         settings = {**roles.role_settings(self.stack, role), "WEALTH__HTTP__PUBLIC_ADDR": self.api, **self.settings, **more}
         # The people of this world are many, and all at one address.
         settings.update(WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
+                        # Somebody who puts insights into words, and is away.
+                        WEALTH__AI__GEMINI_API_KEY="of-nobody", WEALTH__AI__URL="http://127.0.0.1:9",
+                        WEALTH__INSIGHTS__EVERY_MS="1000",
                         WEALTH__LOG__FORMAT="json", WEALTH__AUTH__HASH_MEMORY_KIB="8",
                         # Several attempts are within five minutes, which are five seconds here.
                         WEALTH__BUS__RETRY_MAX_MS="500")
