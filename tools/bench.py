@@ -9,6 +9,7 @@ must be there, and `verify` must find nothing.
 
     make bench                                        # SQLite and PostgreSQL, 1,000 to 1,000,000 bookings
     make bench ARGS="--database postgres --bookings 1000 --seconds 5 --json"
+    make bench ARGS="--database postgres --bookings 10000 1000000 --others 9000000"   # ten million in all: 10 GB of disk
     make bench-quick
 
 docs/performance.md explains the table. Machines are noisy: look at the ratios. It needs no network but the loopback.
@@ -56,6 +57,8 @@ def main():
     parser.add_argument("--load", required=True, type=pathlib.Path, help="the generator of load (benches/load.rs), built")
     parser.add_argument("--database", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     parser.add_argument("--bookings", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="lengths of the history")
+    parser.add_argument("--others", type=int, default=0, metavar="BOOKINGS",
+                        help="of other people, beside the longest history, on PostgreSQL")
     parser.add_argument("--streams", type=int, nargs="+", default=[1_000, 10_000], help="people with an open stream")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--soak", type=int, default=0, metavar="MINUTES", help="book at the top rate for so long, with the memory after each")
@@ -148,6 +151,9 @@ def on_database(args, database, bookings):
         ready_ms = server.ready_ms
     person = people[0]
     database.fill(bookings, person.id, uuid.UUID(person.wallet), [uuid.UUID(it) for it in person.categories])
+    others = args.others if bookings == max(args.bookings) and database.name == "postgres" else 0
+    if others:
+        database.fill_others(others)
     run(database, "events", "replay", "--role", "projector", "--rebuild")
     rows = [{"work": "start, to ready", "p50_ms": ready_ms, "memory_mib": at_rest}]
     with Server(database) as server:
@@ -186,7 +192,7 @@ def on_database(args, database, bookings):
             # All roles: an alert is made by the others.
             with Server(database, []) as server:
                 rows += streams(server, count, args.seconds)
-    acknowledged = bookings + sum(row.pop("created", 0) for row in rows)
+    acknowledged = bookings + others + sum(row.pop("created", 0) for row in rows)
     if (found := database.count()) != acknowledged:
         raise SystemExit(f"bench: {acknowledged} bookings were acknowledged, and {found} are there")
     settle(database, acknowledged)

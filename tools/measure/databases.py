@@ -18,6 +18,7 @@ ENVELOPE_BYTES = 850
 # Days over which bookings are spread: ten years.
 DAYS = 3_650
 FIRST_DAY = datetime.date(2016, 1, 1)
+OTHER_PEOPLE = 1_000
 
 
 def bookings(count, user, wallet, categories):
@@ -144,6 +145,24 @@ class Postgres:
                  f"FROM transactions WHERE wallet_id = wallets.id) WHERE id = '{wallet}'")
         for text in TAG_THEM:
             self.sql(text)
+        self.sql("VACUUM ANALYZE")
+
+    def fill_others(self, count):
+        """Expenses of other people, each with a wallet and a category, booked one after the other as in life."""
+        people = "SELECT n, gen_random_uuid() AS id, gen_random_uuid() AS wallet_id, gen_random_uuid() AS category_id"
+        self.sql(f"CREATE TABLE others AS {people} FROM generate_series(1, {OTHER_PEOPLE}) n; "
+                 "INSERT INTO users (id, email, password_hash, currency, time_zone, version, created_at, updated_at) "
+                 "SELECT id, n || '@others.example.com', '', 'USD', 'UTC', 1, now(), now() FROM others; "
+                 "INSERT INTO wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, "
+                 "created_at, updated_at) SELECT wallet_id, id, 'Bank', 'bank', 'USD', 0, 0, 1, now(), now() FROM others; "
+                 "INSERT INTO categories (id, user_id, name, kind, version, created_at, updated_at) "
+                 "SELECT category_id, id, 'Food', 'expense', 1, now(), now() FROM others")
+        self.sql(f"INSERT INTO transactions ({COLUMNS}) SELECT gen_random_uuid(), others.id, wallet_id, 'expense', "
+                 f"100 + number % 20000, 'USD', DATE '{FIRST_DAY}' + number * {DAYS} / {count // OTHER_PEOPLE}, category_id, "
+                 "'booking ' || number, NULL, NULL, 1, now(), now() "
+                 f"FROM generate_series(0, {count // OTHER_PEOPLE - 1}) number, LATERAL (SELECT * FROM others OFFSET 0) others; "
+                 "UPDATE wallets SET balance_minor = -(SELECT SUM(amount_minor) FROM transactions WHERE wallet_id = wallets.id) "
+                 "WHERE id IN (SELECT wallet_id FROM others); DROP TABLE others")
         self.sql("VACUUM ANALYZE")
 
     def count(self):
