@@ -465,7 +465,7 @@ fn month(word: &str) -> Option<u32> {
     let is_it = |name: &&str| {
         **name == word || (name[..3] == word) || (word == "sept" && *name == "september")
     };
-    let at = MONTHS.iter().position(|name| is_it(&name))?;
+    let at = MONTHS.iter().position(is_it)?;
     u32::try_from(at + 1).ok()
 }
 
