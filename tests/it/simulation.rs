@@ -5,6 +5,9 @@
 //!
 //! One seed, as long as wanted: `tools/simulate --seed 7 --steps 500`. The same seed is the same story.
 
+/// What happens by itself.
+mod matters;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -276,7 +279,8 @@ impl Simulation {
             simulation.purses.push(purse);
             simulation.people.push(person);
         }
-        simulation.sign_in_often(2 * steps).await;
+        simulation.sign_in_often(2 * steps + PEOPLE.len()).await;
+        simulation.set_up_matters().await;
         simulation
     }
 
@@ -367,7 +371,8 @@ impl Simulation {
                 self.chain.as_mut().expect("it lives").forget();
                 self.note("consumers forget");
             }
-            95..97 => {
+            95 => drop(self.book_due().await),
+            96 => {
                 let passed = std::time::Duration::from_millis(self.rng.random_range(1..5_000));
                 self.elapsed += passed;
                 self.chain().clock.advance(passed);
@@ -481,36 +486,35 @@ impl Simulation {
 
     async fn ask(&mut self, number: usize) -> Reply {
         let Keyed { who, key, body, .. } = &self.requests[number];
-        let session = self.sessions.pop().expect("a session")[*who];
-        let chain = self.chain();
-        let tokens = Tokens::new(&chain.config.auth);
-        let user = self.people[*who].user_id;
-        let token = tokens.sign(user, session, chain.clock.now());
-        let mut request = TestRequest::post()
-            .uri("/v1/transactions")
-            .insert_header((
-                "authorization",
-                format!("Bearer {}", token.expect("a token")),
-            ))
-            .set_json(body);
-        let doors = self.doors.as_ref().expect("it lives");
+        let (who, key) = (*who, key.clone());
+        let request = TestRequest::post().uri("/v1/transactions").set_json(body);
         if self.bug != Bug::KeepKeyAfterBooking {
-            request = request.insert_header(("idempotency-key", key.as_str()));
-            return doors(request).await;
+            let request = request.insert_header(("idempotency-key", key.as_str()));
+            return self.ask_as(who, request).await;
         }
-        if let Some(body) = self.kept.get(key) {
+        if let Some(body) = self.kept.get(&key) {
             return Reply {
                 status: 201,
                 body: body.clone(),
             };
         }
-        let reply = doors(request).await;
-        let kept = chain.store.write(|_| async { Ok(()) }).await.is_ok();
+        let reply = self.ask_as(who, request).await;
+        let kept = self.chain().store.write(|_| async { Ok(()) }).await.is_ok();
         if kept && reply.status == 201 {
-            let (key, body) = (key.clone(), reply.body.clone());
-            self.kept.insert(key, body);
+            self.kept.insert(key, reply.body.clone());
         }
         reply
+    }
+
+    /// In a session that nobody has used yet.
+    async fn ask_as(&mut self, who: usize, request: TestRequest) -> Reply {
+        let session = self.sessions.pop().expect("a session")[who];
+        let chain = self.chain();
+        let tokens = Tokens::new(&chain.config.auth);
+        let token = tokens.sign(self.people[who].user_id, session, chain.clock.now());
+        let bearer = format!("Bearer {}", token.expect("a token"));
+        let doors = self.doors.as_ref().expect("it lives");
+        doors(request.insert_header(("authorization", bearer))).await
     }
 
     /// One that is certain, and of whom.
@@ -623,7 +627,8 @@ impl Simulation {
             let relayed = relay.tick().await.expect("the relay");
             let projected = self.deliver("projector").await;
             let notified = self.deliver("notifier").await;
-            if relayed + projected + notified == 0 {
+            let due = self.book_due().await;
+            if relayed + projected + notified == 0 && due == 0 {
                 return;
             }
         }
@@ -634,6 +639,7 @@ impl Simulation {
         let chain = self.chain();
         let mut problems = recount_of(&chain.store).await.differences;
         problems.extend(self.wrong.iter().cloned());
+        problems.extend(self.problems_of_matters().await);
         let twice = "SELECT COALESCE(group_concat(description), '') FROM (SELECT description FROM transactions \
              WHERE description LIKE 'key %' GROUP BY user_id, description HAVING COUNT(*) > 1)";
         let twice = text(chain.store.reads(), twice).await;
