@@ -21,6 +21,10 @@ const USUAL_MAX: usize = 60;
 /// An unusual charge is so many times the median, and above it by so many units, at the least.
 const UNUSUAL_TIMES: i64 = 2;
 const UNUSUAL_UNITS: i64 = 50;
+/// Where one in so many is nearly as large, in percent of it, large ones are usual: small things and now and then
+/// something big from the same shop.
+const RARELY_ONE_IN: usize = 20;
+const NEARLY_PERCENT: i64 = 80;
 /// Whoever took this part of it before, in percent, is known to.
 const KNOWN_PERCENT: i64 = 60;
 
@@ -145,7 +149,11 @@ fn exceeded(usual: &[i64], minor: i64, currency: Currency) -> Option<i64> {
     }
     let middle = median(usual.to_vec())?;
     let bound = unusual_from(usual, middle)?;
-    let is_unusual = i128::from(minor) > bound
+    let is_nearly =
+        |it: &&i64| i128::from(**it) * 100 >= i128::from(minor) * i128::from(NEARLY_PERCENT);
+    let is_rare = usual.iter().filter(is_nearly).count() * RARELY_ONE_IN <= usual.len();
+    let is_unusual = is_rare
+        && i128::from(minor) > bound
         && minor >= middle.saturating_mul(UNUSUAL_TIMES)
         && minor - middle >= UNUSUAL_UNITS * unit(currency);
     is_unusual.then_some(middle)
