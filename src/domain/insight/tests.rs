@@ -291,15 +291,19 @@ fn a_charge_far_above_the_usual_is_found_and_a_wide_range_is_not() {
         // Small things, and now and then something big.
         for number in 0..40 {
             let date = life.ago(20 + 5 * number);
-            let minor = if number % 8 == 0 {
-                life.rng.random_range(10_000..22_000)
+            let (payee, minor) = if number % 8 == 0 {
+                let shops = ["Shoes", "Lamps", "Books", "Garden", "Toys"];
+                (
+                    shops[number as usize / 8],
+                    life.rng.random_range(10_000..22_000),
+                )
             } else {
-                life.rng.random_range(1_000..1_500)
+                ("Web Shop", life.rng.random_range(1_000..1_500))
             };
-            life.pay_from(1, 11, "Web Shop", minor, date);
+            life.pay_from(1, 11, payee, minor, date);
         }
         let now = life.ago(3);
-        life.pay_from(1, 11, "Web Shop", 12_000, now);
+        life.pay_from(1, 11, "Paint", 12_000, now);
         let dinner = life.rng.random_range(30_000..60_000);
         let dinner = life.pay_from(1, 7, "Restaurant", dinner, now);
         // The largest of a wide range, a little more than usual, small money, and a category that is new.
