@@ -294,7 +294,7 @@ fn a_charge_far_above_the_usual_is_found_and_a_wide_range_is_not() {
             let (payee, minor) = if number % 8 == 0 {
                 let shops = ["Shoes", "Lamps", "Books", "Garden", "Toys"];
                 (
-                    shops[number as usize / 8],
+                    shops[usize::try_from(number / 8).expect("small")],
                     life.rng.random_range(10_000..22_000),
                 )
             } else {
