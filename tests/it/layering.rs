@@ -14,7 +14,6 @@ const RULES: &[(&str, &[&str])] = &[
     ("telemetry", LEAVES),
     ("dapr", LEAVES),
     ("gemini", LEAVES),
-    ("mail", LEAVES),
     ("domain", &[]),
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
@@ -64,10 +63,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &[]),
-    (
-        "cli",
-        &["app", "demo", "mail", "operator", "secrets", "store"],
-    ),
+    ("cli", &["app", "demo", "operator", "secrets", "store"]),
     ("main", &["cli"]),
 ];
 

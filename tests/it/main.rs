@@ -15,7 +15,6 @@ mod crashes;
 mod dapr;
 mod dashboards;
 mod dead_letters;
-mod email;
 mod events;
 mod faults;
 mod goals;
