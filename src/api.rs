@@ -4,6 +4,8 @@
 //! relay takes the event on, and what the projector and the notifier make of it comes back through
 //! the database.
 
+/// What opens which operation.
+pub mod access;
 /// Alerts: the list, reading them.
 pub mod alerts;
 /// Answers to changes.
@@ -34,6 +36,8 @@ pub mod once;
 pub mod openapi;
 /// Hashing passwords.
 pub mod passwords;
+/// Personal access tokens.
+pub mod personal_tokens;
 /// Exchange rates.
 pub mod rates;
 /// Bookings that come again.
@@ -159,6 +163,10 @@ macro_rules! add_every_route {
             .service(me::get)
             .service(me::amend)
             .service(me::delete)
+            .service(personal_tokens::create)
+            .service(personal_tokens::list)
+            .service(personal_tokens::get)
+            .service(personal_tokens::delete)
             .service(wallets::create)
             .service(wallets::list)
             .service(wallets::get)

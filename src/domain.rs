@@ -24,6 +24,8 @@ pub mod rate;
 pub mod recurrence;
 /// Rules by which bookings get their category, payee and tags.
 pub mod rule;
+/// What personal access tokens may do.
+pub mod scope;
 /// Words by which bookings are found.
 pub mod search;
 /// Checks of the texts people type.

@@ -37,6 +37,8 @@ pub mod inbox;
 pub mod insights;
 /// What of the log is still to be published outside of the database.
 pub mod outbox;
+/// Personal access tokens.
+pub mod personal_tokens;
 /// Exchange rates.
 pub mod rates;
 /// Sums that the projector keeps.

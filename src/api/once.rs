@@ -147,6 +147,32 @@ where
     book(api, user_id, key, body, None, unit).await
 }
 
+/// The same of what shows something once: the first answer is `shown`, what the unit gives is saved and is what a repeated
+/// request gets.
+///
+/// # Errors
+/// As [`create`].
+pub(super) async fn create_showing<V, F, U>(
+    api: &Api,
+    user_id: Uuid,
+    key: IdempotencyKey,
+    body: &[u8],
+    shown: &V,
+    unit: U,
+) -> Result<HttpResponse, Problem>
+where
+    V: Serialize + Send,
+    F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
+    U: FnOnce(Tx) -> F + Send + 'static,
+{
+    let (mut answer, replayed) = answer(api, user_id, key, body, None, unit).await?;
+    if !replayed {
+        answer.body =
+            serde_json::to_string(shown).map_err(|error| Problem::defect(error.to_string()))?;
+    }
+    Ok(respond(answer, replayed))
+}
+
 /// The same for a booking, the short way where that can be.
 ///
 /// # Errors
@@ -159,6 +185,24 @@ pub(super) async fn book<V, F, U>(
     ready: Option<(Prepared, Created<V>)>,
     unit: U,
 ) -> Result<HttpResponse, Problem>
+where
+    V: Serialize + Send,
+    F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
+    U: FnOnce(Tx) -> F + Send + 'static,
+{
+    let (answer, replayed) = answer(api, user_id, key, body, ready, unit).await?;
+    Ok(respond(answer, replayed))
+}
+
+/// The answer, and whether it was given before.
+async fn answer<V, F, U>(
+    api: &Api,
+    user_id: Uuid,
+    key: IdempotencyKey,
+    body: &[u8],
+    ready: Option<(Prepared, Created<V>)>,
+    unit: U,
+) -> Result<(Answer, bool), Problem>
 where
     V: Serialize + Send,
     F: Future<Output = Result<Created<V>, StoreError>> + Send + 'static,
@@ -177,7 +221,7 @@ where
             .transpose()?;
         if let Some(position) = at_once::book(&api.store, &booking, kept).await? {
             answer.position = position.to_string();
-            return Ok(respond(answer, false));
+            return Ok((answer, false));
         }
     }
     let now = api.clock.now();
@@ -214,7 +258,7 @@ where
     };
     let answer: Answer =
         serde_json::from_slice(&answer).map_err(|error| Problem::defect(error.to_string()))?;
-    Ok(respond(answer, replayed))
+    Ok((answer, replayed))
 }
 
 fn respond(answer: Answer, replayed: bool) -> HttpResponse {

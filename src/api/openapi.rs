@@ -32,6 +32,7 @@ use crate::http::problem::ProblemBody;
     tags(
         (name = "session", description = "Register, sign in, keep the session going, sign out."),
         (name = "me", description = "The user who is signed in: currency, time zone, name."),
+        (name = "tokens", description = "Personal access tokens for scripts, with scopes and an expiry. The secret is shown once."),
         (name = "wallets", description = "Where the money is. A wallet has one currency for good."),
         (name = "categories", description = "What money was earned by or spent on. A usual set exists from registration on."),
         (name = "transactions", description = "Bookings: income and expenses, each on a day and in a wallet."),
@@ -50,6 +51,9 @@ use crate::http::problem::ProblemBody;
 )]
 struct Document;
 
+/// What the document calls personal access tokens.
+const PERSONAL_TOKEN: &str = "personal_token";
+
 struct Bearer;
 
 impl Modify for Bearer {
@@ -60,6 +64,15 @@ impl Modify for Bearer {
             .bearer_format("JWT")
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let personal = Http::builder()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("wct_…")
+            .description(Some(
+                "A personal access token, made at `/v1/tokens`. What an operation names is the scope that it takes: \
+                 `read`, `write` (which may read as well) or `ai`. Where it is not named, no such token is good.",
+            ))
+            .build();
+        components.add_security_scheme(PERSONAL_TOKEN, SecurityScheme::Http(personal));
     }
 }
 

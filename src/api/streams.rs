@@ -18,6 +18,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
+use futures_util::future::pending;
 use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -164,7 +165,7 @@ impl StreamHub {
         Ok(())
     }
 
-    /// Ends the streams of this session: it has ended.
+    /// Ends the streams of this session or personal access token: it has ended.
     pub(super) fn end_session(&self, session_id: Uuid) {
         self.open().end(|place| place.session_id == session_id);
     }
@@ -365,16 +366,17 @@ pub(super) async fn follow(
         None => alerts::end_of(api.store.reads(), user_id).await?,
     };
     let subscription = api.streams.subscribe(user_id, session.session_id, last)?;
-    let left = (session.expires_at - api.clock.now())
-        .to_std()
-        .unwrap_or(Duration::ZERO);
+    let now = api.clock.now();
+    let left = session
+        .expires_at
+        .map(|at| (at - now).to_std().unwrap_or(Duration::ZERO));
     let live = Live {
         last,
         behind: true,
         subscription,
         api: api.into_inner(),
         ready: VecDeque::from([format!("retry: {RECONNECT_MS}\n: connected\n\n")]),
-        expires: Instant::now() + left,
+        expires: left.map(|left| Instant::now() + left),
     };
     let events = stream::unfold(live, |mut live| async move {
         let chunk = live.next().await?;
@@ -403,6 +405,14 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
         .transpose()
 }
 
+/// Waits until then, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
 /// One open stream.
 struct Live {
     api: Arc<Api>,
@@ -412,7 +422,8 @@ struct Live {
     /// There may be alerts in the database that were not sent.
     behind: bool,
     ready: VecDeque<String>,
-    expires: Instant,
+    /// With a token that does.
+    expires: Option<Instant>,
 }
 
 impl Live {
@@ -430,7 +441,7 @@ impl Live {
             tokio::select! {
                 biased;
                 () = self.api.draining.cancelled() => return None,
-                () = sleep_until(self.expires) => return None,
+                () = until(self.expires) => return None,
                 alert = self.subscription.alerts.recv() => {
                     let alert = alert?;
                     if self.send(&alert) {

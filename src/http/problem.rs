@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::scope::Scope;
 use crate::store::{Conflict, StoreError};
 
 /// The media type of problems.
@@ -107,6 +108,34 @@ impl Problem {
             detail,
         )
         .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: the personal access token lacks a scope.
+    pub fn scope_missing(scope: Scope) -> Self {
+        let detail = format!(
+            "this takes a personal access token of the scope `{scope}`, or somebody who has signed in"
+        );
+        Self::forbidden(detail, &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+    }
+
+    /// 403: no personal access token is good for this.
+    pub fn session_needed() -> Self {
+        let detail = "no personal access token is good for this, of whatever scope: sign in";
+        Self::forbidden(detail, "Bearer error=\"insufficient_scope\"")
+    }
+
+    /// As RFC 6750, section 3.1, has it.
+    fn forbidden(detail: impl Into<String>, challenge: &str) -> Self {
+        let problem = Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "The token is not good for this",
+            detail,
+        );
+        match HeaderValue::from_str(challenge) {
+            Ok(challenge) => problem.with(WWW_AUTHENTICATE, challenge),
+            Err(_) => problem,
+        }
     }
 
     /// 404: no such thing, or somebody else's.

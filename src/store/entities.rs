@@ -26,6 +26,7 @@ pub mod insights;
 pub mod log_cursors;
 pub mod monthly_totals;
 pub mod outbox;
+pub mod personal_tokens;
 pub mod read_model_positions;
 pub mod recurring;
 pub mod recurring_occurrences;

@@ -158,7 +158,8 @@ pub async fn is_open(
     }))
 }
 
-/// Those of the sessions that have ended, or are gone, across users: for the streams of a replica.
+/// Those of the sessions and personal access tokens that have ended, or are gone, across users: for the streams of a
+/// replica. Their ids are unique together.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -167,7 +168,8 @@ pub async fn ended_of_all_users(
     session_ids: &[Uuid],
 ) -> Result<Vec<Uuid>, StoreError> {
     let text = "SELECT given.id FROM given LEFT JOIN sessions ON sessions.id = given.id \
-         WHERE sessions.id IS NULL OR sessions.revoked_at IS NOT NULL";
+         LEFT JOIN personal_tokens ON personal_tokens.id = given.id \
+         WHERE (sessions.id IS NULL OR sessions.revoked_at IS NOT NULL) AND personal_tokens.id IS NULL";
     let given = Given::new(["id"], session_ids.iter().map(|id| [(*id).into()]));
     let rows = given.run(db, text, []).await?;
     rows.iter()

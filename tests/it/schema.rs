@@ -88,6 +88,7 @@ fn entities() -> BTreeMap<String, BTreeSet<Column>> {
         log_cursors,
         monthly_totals,
         outbox,
+        personal_tokens,
         read_model_positions,
         recurring,
         recurring_occurrences,

@@ -8,10 +8,12 @@ use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    ContentBuilder, Object, OpenApi, Ref, RefOr, Required, Response, Schema, schema, security,
+    ContentBuilder, Object, OpenApi, Ref, RefOr, Required, Response, Schema, schema,
 };
 
+use crate::api::access::{self, Access};
 use crate::http::problem;
 
 /// An id as it may look.
@@ -49,7 +51,7 @@ impl Traits {
         let is_open = operation.security.as_ref().is_some_and(|needs| {
             needs
                 .iter()
-                .all(|need| *need == security::SecurityRequirement::default())
+                .all(|need| *need == SecurityRequirement::default())
         });
         let deletes_all = *method == HttpMethod::Delete && path == "/v1/me";
         let writes = *method != HttpMethod::Get && !deletes_all && !path.starts_with("/v1/auth/");
@@ -80,6 +82,9 @@ pub(super) fn complete(
     versioned: &BTreeSet<String>,
 ) {
     let traits = Traits::of(path, method, operation);
+    if !traits.is_open {
+        name_scope(path, method, operation);
+    }
     give_examples(operation);
     if traits.changes {
         let about = "The ETag that you read, or `*` to change any version";
@@ -123,6 +128,16 @@ pub(super) fn complete(
     }
 }
 
+/// A session, or a personal access token of this scope.
+fn name_scope(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    let needed = access::needed(*method == HttpMethod::Get, path);
+    if let Some(Access::Scope(scope)) = needed {
+        let session = SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []);
+        let token = SecurityRequirement::new(super::PERSONAL_TOKEN, [scope.as_str()]);
+        operation.security = Some(vec![session, token]);
+    }
+}
+
 fn give_examples(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter
@@ -140,6 +155,9 @@ fn problems(path: &str, traits: &Traits, operation: &Operation) -> Vec<u16> {
     let mut statuses = vec![400, 429, 500, 503];
     if !traits.is_open || path.ends_with("/login") || path.ends_with("/refresh") {
         statuses.push(401);
+    }
+    if !traits.is_open {
+        statuses.push(403);
     }
     // Amounts are read in the currency of the wallet that is asked for.
     let by_amount = parameters(operation).any(|parameter| parameter.name == "min_amount");
@@ -252,6 +270,10 @@ fn problem_response(status: u16) -> RefOr<Response> {
     add_header(&mut response, "X-Request-Id", about);
     match status {
         401 => add_header(&mut response, "WWW-Authenticate", "`Bearer`"),
+        403 => {
+            let about = "`Bearer` with the scope that is missing (RFC 6750)";
+            add_header(&mut response, "WWW-Authenticate", about);
+        }
         412 => add_header(&mut response, "ETag", "The version by now"),
         429 | 503 => {
             let about = "Seconds to wait before trying again";
@@ -266,6 +288,7 @@ const fn meaning(status: u16) -> &'static str {
     match status {
         400 => "The request cannot be read",
         401 => "Nobody is signed in, or nobody any more",
+        403 => "The personal access token lacks the scope, or no such token is good for this",
         404 => "There is no such thing, or it is somebody else's",
         408 => "The body took too long to arrive",
         409 => "It contradicts what is there",

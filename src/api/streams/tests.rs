@@ -85,7 +85,7 @@ async fn what_comes_live_and_by_the_catch_up_comes_once() {
         last: 0,
         behind: true,
         ready: VecDeque::new(),
-        expires: Instant::now() + Duration::from_secs(60),
+        expires: Some(Instant::now() + Duration::from_secs(60)),
         api: Arc::clone(&api),
     };
     for _ in 0..2 {
