@@ -30,9 +30,7 @@ impl MigrationTrait for Migration {
         .to_owned();
         manager.create_table(tokens).await?;
         manager.create_index(unique(table, &["token_hash"])).await?;
-        manager
-            .create_index(index(table, &["user_id", "id"]))
-            .await
+        manager.create_index(index(table, &["user_id", "id"])).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -42,7 +42,10 @@ pub struct TokenView {
     scopes: Vec<Scope>,
     /// For `Authorization: Bearer`. It is shown once, in the first answer to its creation, and null ever after: a repeated
     /// request with the same `Idempotency-Key` does not show it again.
-    #[schema(required = true, example = "wct_q0J8rZ6Vw2n5T1y7Kx3LmB4cD9fGhEoPsUvWiXaYbRk")]
+    #[schema(
+        required = true,
+        example = "wct_q0J8rZ6Vw2n5T1y7Kx3LmB4cD9fGhEoPsUvWiXaYbRk"
+    )]
     secret: Option<String>,
     /// The last characters of the secret, to know it by.
     #[schema(example = "YbRk")]
@@ -159,15 +162,22 @@ pub(super) async fn create(
     let hash = hash_of(&secret);
     let token = body.value.check(api.ids.v7(now), user_id, &secret, now)?;
     let shown = TokenView::of(&token, Some(secret));
-    once::create_showing(&api, user_id, key, &body.bytes, &shown, move |tx| async move {
-        personal_tokens::create(&tx, &token, hash).await?;
-        Ok(Created {
-            location: format!("/v1/tokens/{}", token.id),
-            version: token.version,
-            view: TokenView::of(&token, None),
-            position: None,
-        })
-    })
+    once::create_showing(
+        &api,
+        user_id,
+        key,
+        &body.bytes,
+        &shown,
+        move |tx| async move {
+            personal_tokens::create(&tx, &token, hash).await?;
+            Ok(Created {
+                location: format!("/v1/tokens/{}", token.id),
+                version: token.version,
+                view: TokenView::of(&token, None),
+                position: None,
+            })
+        },
+    )
     .await
 }
 

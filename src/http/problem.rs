@@ -115,7 +115,10 @@ impl Problem {
         let detail = format!(
             "this takes a personal access token of the scope `{scope}`, or somebody who has signed in"
         );
-        Self::forbidden(detail, &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+        Self::forbidden(
+            detail,
+            &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+        )
     }
 
     /// 403: no personal access token is good for this.

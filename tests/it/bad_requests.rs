@@ -97,6 +97,8 @@ async fn a_cursor_is_good_for_its_own_list_alone() {
     // Of other days there is nothing to be changed.
     let none = json!({"from": "2020-01-01", "to": "2020-01-01"});
     ada.post("/v1/rule-runs", &none).await.expect(201);
+    let token = json!({"name": "Second", "scopes": ["read"]});
+    ada.post("/v1/tokens", &token).await.expect(201);
     let goal = json!({"name": "Second", "target_amount": "1", "currency": "USD"});
     ada.post("/v1/goals", &goal).await.expect(201);
     let given = format!("/v1/goals/{}/contributions", things.id("goals"));

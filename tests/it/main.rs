@@ -1,6 +1,7 @@
 //! The stories of the system, on its real parts: a real server on a free port, a real database in a
 //! folder of its own. Each file tells of one side of it.
 
+mod access_tokens;
 mod bad_bodies;
 mod bad_headers;
 mod bad_input;

@@ -144,6 +144,8 @@ async fn whoever_leaves_leaves_no_trace() {
     let today = world.clock.now().date_naive().to_string();
     live(&bob, &today).await;
     live(&ada, &today).await;
+    let script = json!({"name": "secret of ada", "scopes": ["read"]});
+    ada.post("/v1/tokens", &script).await.expect(201);
     let login = json!({"email": ada.email, "password": PASSWORD});
     let elsewhere = ada.signed_in_again(&world).await;
     elsewhere.get("/v1/me").await.expect(200);
@@ -157,6 +159,7 @@ async fn whoever_leaves_leaves_no_trace() {
         "dead_letters",
         "event_log",
         "idempotency_keys",
+        "personal_tokens",
         "sessions",
     ] {
         assert!(tables.contains(&table), "{table} in {tables:?}");

@@ -49,6 +49,8 @@ async fn bodies(ada: &Person, path: &str) -> [Value; 2] {
         "/v1/budgets" => ["10", "20"].map(|amount| {
             json!({"name": "All", "category_ids": [], "amount": amount, "currency": "USD", "period": "weekly"})
         }),
+        "/v1/tokens" => ["read", "write"]
+            .map(|scope| json!({"name": "Nightly import", "scopes": [scope]})),
         "/v1/rates" => ["EUR", "GBP"].map(|from| json!({"from": from, "to": "USD", "rate": "1.2"})),
         "/v1/goals" => ["10", "20"]
             .map(|amount| json!({"name": "Holidays", "target_amount": amount, "currency": "USD"})),
@@ -113,8 +115,12 @@ async fn every_post_that_creates_answers_a_retry_as_it_answered_first() {
         let path = &place(&ada, path).await;
         let before = ada.all(path, 200).await.len();
         let key = format!("key of {path}");
-        let first = ada.post_once(path, &key, &body).await.expect(201);
+        let mut first = ada.post_once(path, &key, &body).await.expect(201);
         let again = ada.post_once(path, &key, &body).await;
+        // But for a secret, which is shown once.
+        if let Some(secret) = first.body.get_mut("secret") {
+            assert!(secret.take().is_string(), "{path}");
+        }
         assert_replays(&first, &again);
         ada.post_once(path, &key, &other)
             .await

@@ -39,6 +39,8 @@ RULES = (
     "texts are asked with ", "must be a decimal such as ", "must be the id of a wallet", "must be income, expense",
     "must be a regular expression", "this regular expression is too large", "is a regular expression",
     "a rule sets a category",
+    # Personal access tokens: until when.
+    "this moment has passed", "good for ten years",
     # Goals and budgets that carry over.
     "this wallet is in ", "this goal follows a wallet", "there are only ", "with rollover, at most ",
     "the parent must be ", "cannot have a parent", "no more fit",

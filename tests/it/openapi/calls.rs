@@ -39,6 +39,7 @@ pub(super) struct Owner {
     alert: String,
     insight: String,
     rate: String,
+    token: String,
     rule: String,
     rule_run: String,
     unused_wallet: String,
@@ -82,7 +83,10 @@ impl Owner {
         // Of other days: it changes nothing.
         let none = json!({"from": "2020-01-01", "to": "2020-01-01"});
         let rule_run = person.post("/v1/rule-runs", &none).await.expect(201).id();
+        let token = json!({"name": "Script", "scopes": ["read"]});
+        let token = person.post("/v1/tokens", &token).await.expect(201).id();
         Self {
+            token,
             rule,
             rule_run,
             insight,
@@ -119,6 +123,7 @@ impl Owner {
             ("rule-runs", _) => &self.rule_run,
             ("alerts", _) => &self.alert,
             ("rates", _) => &self.rate,
+            ("tokens", _) => &self.token,
             _ => panic!("{}: what is it about?", operation.id),
         }
     }
@@ -273,9 +278,13 @@ async fn a_place_that_is_told_is_there() {
         .filter(|operation| operation.documents(201) && operation.id != "register");
     for operation in creating {
         let owner = Owner::new(&world, &operation.id).await;
-        let made = Answer::to(owner.call(&document, operation).request(&world))
+        let mut made = Answer::to(owner.call(&document, operation).request(&world))
             .await
             .expect(201);
+        // A secret is shown once.
+        if let Some(secret) = made.body.get_mut("secret") {
+            assert!(secret.take().is_string(), "{}", operation.id);
+        }
         let read = owner.person.get(made.header("location")).await.expect(200);
         // A run goes on meanwhile.
         if operation.id == "begin_rule_run" {

@@ -266,6 +266,7 @@ async fn the_dashboard_the_budgets_and_the_alerts_read_what_they_show() {
         ("/v1/wallets".to_owned(), WAY),
         ("/v1/categories".to_owned(), 17 + WAY),
         ("/v1/rates".to_owned(), WAY),
+        ("/v1/tokens".to_owned(), WAY),
         (format!("/v1/rates/{rate}"), WAY),
         // A week of each currency, and a month of her own.
         ("/v1/exchange-rate?from=JPY".to_owned(), 2 * 8 + 2 * WAY),

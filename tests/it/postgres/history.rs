@@ -195,6 +195,10 @@ INSERT INTO rule_changes SELECT pg_temp.v7(16, 4 * n + k % 4), pg_temp.v7(17, 40
   FROM generate_series(1, {others}) n, generate_series(0, 39) k;
 INSERT INTO sessions SELECT pg_temp.v7(10, n), pg_temp.v7(1, n), now(), TIMESTAMPTZ '{now}' + INTERVAL '7 days', NULL
   FROM generate_series(1, {others}) n;
+INSERT INTO personal_tokens (id, user_id, name, token_hash, last_four, scopes, expires_at, last_used_at, version, created_at,
+  updated_at)
+  SELECT pg_temp.v7(18, 4 * n + k), pg_temp.v7(1, n), 'Script ' || k, sha256(convert_to(n || ' ' || k, 'UTF8')), 'YbRk', 'read', NULL,
+  NULL, 1, now(), now() FROM generate_series(1, {others}) n, generate_series(0, 3) k;
 INSERT INTO idempotency_keys SELECT pg_temp.v7(1, n), k, '\x00', '\x00', TIMESTAMPTZ '{now}'
   FROM generate_series(1, {others}) n, generate_series(1, 5) k;
 INSERT INTO read_model_positions SELECT id, 1, 1 FROM users;

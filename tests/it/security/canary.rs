@@ -92,8 +92,9 @@ impl Story {
         let document = Document(Answer::to(process.http.get(url)).await.expect(200).body);
         let ada = person(&process, "register", "canary-ada").await;
         let things = Things::of(&ada, &document).await;
+        let secret = script(&ada).await;
         Self {
-            tokens: vec![ada.token.clone(), ada.refresh_token.clone()],
+            tokens: vec![ada.token.clone(), ada.refresh_token.clone(), secret],
             process,
             document,
             ada,
@@ -133,7 +134,7 @@ impl Story {
         let is_stream = media.is_some_and(|it| it == "text/event-stream");
         if !is_stream {
             let answer = Answer::read(answer).await;
-            for token in ["access_token", "refresh_token"] {
+            for token in ["access_token", "refresh_token", "secret"] {
                 let token = answer.body[token].as_str().map(ToOwned::to_owned);
                 self.tokens.extend(token);
             }
@@ -280,6 +281,18 @@ impl Story {
     }
 }
 
+/// The secret of a script of hers, which has come in, tried what it may not do, and was mistyped.
+async fn script(ada: &Person) -> String {
+    let token = json!({"name": "canary-script", "scopes": ["read"]});
+    let made = ada.post("/v1/tokens", &token).await.expect(201);
+    let mut script = ada.with_token(&made.text("secret"));
+    script.get("/v1/wallets").await.expect(200);
+    script.get("/v1/insights").await.problem(403, "forbidden");
+    script.token.push('x');
+    script.get("/v1/wallets").await.problem(401, "unauthorized");
+    made.text("secret")
+}
+
 async fn person(process: &Process, way: &str, name: &str) -> Person {
     let url = format!("{}/v1/auth/{way}", process.url);
     let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
@@ -298,6 +311,7 @@ fn needles() -> Vec<String> {
         // Hashes, and tokens of ours.
         "argon2".to_owned(),
         "eyj".to_owned(),
+        "wct_".to_owned(),
     ];
     for before in ["", "x", "xx"] {
         let encoded = BASE64_STANDARD_NO_PAD.encode(format!("{before}canary"));

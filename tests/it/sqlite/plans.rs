@@ -9,8 +9,8 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
-    PageRequest, alerts, budgets, categories, dashboard, rates, read_models, recurring, rule_runs,
-    rules, sessions, users, wallets,
+    PageRequest, alerts, budgets, categories, dashboard, personal_tokens, rates, read_models,
+    recurring, rule_runs, rules, sessions, users, wallets,
 };
 
 use super::explained::{Explained, is_scan, is_sort};
@@ -284,6 +284,12 @@ async fn what_every_request_reads_is_found_by_a_key() {
     sessions::is_open(&db, user_id, ada.wallet_id, chain.clock.now())
         .await
         .expect("an answer");
+    personal_tokens::by_hash_of_all_users(&db, [7; 32])
+        .await
+        .expect("none");
+    sessions::ended_of_all_users(&db, &[user_id, ada.wallet_id])
+        .await
+        .expect("ended");
     wallets::get(&db, user_id, ada.wallet_id)
         .await
         .expect("a wallet");
@@ -301,6 +307,17 @@ async fn what_every_request_reads_is_found_by_a_key() {
         rates::list(&db, user_id, page(after)).await.expect("rates");
         // Nobody has so many that sorting a page of them would be felt.
         db.assert_walks_indexes("lists that stay short", true);
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_listed_by_their_user() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    for after in [None, Some(ada.user_id)] {
+        let list = personal_tokens::list(&db, ada.user_id, page(after)).await;
+        assert_eq!(list.expect("tokens").items, []);
+        db.assert_walks("a page of tokens", "ix_personal_tokens_user_id_id");
     }
 }
 

@@ -139,6 +139,14 @@ impl Person {
         Self::new(world, &session.body)
     }
 
+    /// A script of this person, which comes in with this token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The same person after the server has come back at another address.
     pub(crate) fn follows(&self, url: &str) -> Self {
         Self {
