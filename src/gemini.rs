@@ -2,7 +2,7 @@
 //! <https://ai.google.dev/api/generate-content>): a small client that asks for a few texts and gets them, or not.
 //!
 //! It knows no insights and no users: what is asked, and what becomes of the answer, is [`crate::projector`]'s.
-//! Nothing is tried twice. What did not work says how long nobody should ask ([`breaker`]).
+//! Nothing is tried twice. What did not work says how long nobody should ask (`breaker.rs`).
 
 /// Not asking while it does not answer.
 mod breaker;

@@ -23,7 +23,7 @@ mod m20261128_000012_goals;
 mod m20261128_000013_insights;
 mod m20261128_000014_rules;
 mod m20261129_000015_wording;
-mod m20261129_000017_personal_tokens;
+mod m20261129_000016_personal_tokens;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -55,7 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000013_insights::Migration),
             Box::new(m20261128_000014_rules::Migration),
             Box::new(m20261129_000015_wording::Migration),
-            Box::new(m20261129_000017_personal_tokens::Migration),
+            Box::new(m20261129_000016_personal_tokens::Migration),
         ]
     }
 }

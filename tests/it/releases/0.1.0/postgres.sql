@@ -343,7 +343,8 @@ CREATE TABLE public.insights (
     dismissed_at timestamp with time zone,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    worded_by character varying(10) DEFAULT 'rules'::character varying NOT NULL
 );
 
 
@@ -383,6 +384,25 @@ CREATE TABLE public.monthly_totals (
 CREATE TABLE public.outbox (
     xid bigint NOT NULL,
     "position" bigint NOT NULL
+);
+
+
+--
+-- Name: personal_tokens; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.personal_tokens (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    name character varying(100) NOT NULL,
+    token_hash bytea NOT NULL,
+    last_four character varying(4) NOT NULL,
+    scopes character varying(100) NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
 );
 
 
@@ -647,7 +667,8 @@ CREATE TABLE public.users (
     time_zone character varying(64) NOT NULL,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    ai_enabled boolean DEFAULT false NOT NULL
 );
 
 
@@ -677,8 +698,8 @@ CREATE TABLE public.wallets (
 --
 
 COPY public.alerts (seq, id, user_id, kind, title, message, details, source_event, source_event_id, budget_id, historic, read_at, version, created_at, updated_at, traceparent, chain_begun_at) FROM stdin;
-1	01a224f4-d801-7b49-a650-254c0d37d42c	01a224f4-d641-7f5f-9650-a44685bd1cbe	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a224f4-d784-7ed9-b08e-92285a2c6808","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	78f91163-1ea3-4080-9a1d-bb41581ecee5	01a224f4-d784-7ed9-b08e-92285a2c6808	t	2026-11-29 01:39:15.585229+00	1	2026-11-29 01:39:15.585229+00	2026-11-29 01:39:15.585229+00	00-f019226c82132b4d6ddee1a3a3d6179d-be855fe54a19a651-00	2026-11-29 01:39:15.482275+00
-2	01a224f4-d801-7b49-a650-254c6e82829b	01a224f4-d641-7f5f-9650-a44685bd1cbe	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a224f4-d784-7ed9-b08e-92285a2c6808","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	01a224f4-d784-7ed9-b08e-92285a2c6808	t	2026-11-29 01:39:15.585229+00	1	2026-11-29 01:39:15.585229+00	2026-11-29 01:39:15.585229+00	00-f019226c82132b4d6ddee1a3a3d6179d-352758d7581f45ff-00	2026-11-29 01:39:15.482275+00
+1	01a22616-6adf-722f-abab-391ccd896f88	01a22616-6a4f-72f4-a772-56588b839699	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a22616-6a75-79e3-b32c-52772c008225","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	01a22616-6a75-79e3-b32c-52772c008225	t	2026-11-29 06:55:33.087836+00	1	2026-11-29 06:55:33.087836+00	2026-11-29 06:55:33.087836+00	00-94c358dee6a07dbe6133b3fbe572f986-007fd709870a4233-00	2026-11-29 06:55:32.993696+00
+2	01a22616-6adf-722f-abab-391d15aba2f9	01a22616-6a4f-72f4-a772-56588b839699	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a22616-6a75-79e3-b32c-52772c008225","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	df159713-6174-42cc-b71e-9e02c466e0d4	01a22616-6a75-79e3-b32c-52772c008225	t	2026-11-29 06:55:33.087836+00	1	2026-11-29 06:55:33.087836+00	2026-11-29 06:55:33.087836+00	00-94c358dee6a07dbe6133b3fbe572f986-332c3f61d7746afe-00	2026-11-29 06:55:32.993696+00
 \.
 
 
@@ -687,7 +708,7 @@ COPY public.alerts (seq, id, user_id, kind, title, message, details, source_even
 --
 
 COPY public.budget_categories (budget_id, category_id) FROM stdin;
-01a224f4-d784-7ed9-b08e-92285a2c6808	01a224f4-d641-7f5f-9650-a4473717d17b
+01a22616-6a75-79e3-b32c-52772c008225	01a22616-6a4f-72f4-a772-56593a7da792
 \.
 
 
@@ -696,8 +717,8 @@ COPY public.budget_categories (budget_id, category_id) FROM stdin;
 --
 
 COPY public.budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) FROM stdin;
-01a224f4-d784-7ed9-b08e-92285a2c6808	2026-03-01	80	01a224f4-d641-7f5f-9650-a44685bd1cbe	78f91163-1ea3-4080-9a1d-bb41581ecee5	2026-11-29 01:39:15.531032+00
-01a224f4-d784-7ed9-b08e-92285a2c6808	2026-03-01	100	01a224f4-d641-7f5f-9650-a44685bd1cbe	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	2026-11-29 01:39:15.531032+00
+01a22616-6a75-79e3-b32c-52772c008225	2026-03-01	80	01a22616-6a4f-72f4-a772-56588b839699	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	2026-11-29 06:55:33.010195+00
+01a22616-6a75-79e3-b32c-52772c008225	2026-03-01	100	01a22616-6a4f-72f4-a772-56588b839699	df159713-6174-42cc-b71e-9e02c466e0d4	2026-11-29 06:55:33.010195+00
 \.
 
 
@@ -714,7 +735,7 @@ COPY public.budget_crossings_past (event_id, budget_id, period_start, threshold,
 --
 
 COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) FROM stdin;
-01a224f4-d784-7ed9-b08e-92285a2c6808	2026-03-01	2026-03-31	01a224f4-d641-7f5f-9650-a44685bd1cbe	12500	2026-11-29 01:39:15.586475+00
+01a22616-6a75-79e3-b32c-52772c008225	2026-03-01	2026-03-31	01a22616-6a4f-72f4-a772-56588b839699	12500	2026-11-29 06:55:33.08558+00
 \.
 
 
@@ -723,7 +744,7 @@ COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_
 --
 
 COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, created_at, updated_at, rollover_from, former_limits) FROM stdin;
-01a224f4-d784-7ed9-b08e-92285a2c6808	01a224f4-d641-7f5f-9650-a44685bd1cbe	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 01:39:15.460946+00	2026-11-29 01:39:15.460946+00	\N	\N
+01a22616-6a75-79e3-b32c-52772c008225	01a22616-6a4f-72f4-a772-56588b839699	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 06:55:32.981742+00	2026-11-29 06:55:32.981742+00	\N	\N
 \.
 
 
@@ -732,23 +753,23 @@ COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_o
 --
 
 COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version, created_at, updated_at) FROM stdin;
-01a224f4-d641-7f5f-9650-a4473717d17b	01a224f4-d641-7f5f-9650-a44685bd1cbe	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a447d2731bd1	01a224f4-d641-7f5f-9650-a44685bd1cbe	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44897ac77c2	01a224f4-d641-7f5f-9650-a44685bd1cbe	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a4492e90bcdb	01a224f4-d641-7f5f-9650-a44685bd1cbe	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44947f10524	01a224f4-d641-7f5f-9650-a44685bd1cbe	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44a2f5c32e6	01a224f4-d641-7f5f-9650-a44685bd1cbe	Health	expense	\N	#e53935	🩺	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44a6c197a21	01a224f4-d641-7f5f-9650-a44685bd1cbe	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44acf1a462f	01a224f4-d641-7f5f-9650-a44685bd1cbe	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44adb8192ee	01a224f4-d641-7f5f-9650-a44685bd1cbe	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44b3eef4370	01a224f4-d641-7f5f-9650-a44685bd1cbe	Education	expense	\N	#3949ab	🎓	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44b4d038e23	01a224f4-d641-7f5f-9650-a44685bd1cbe	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44bcda20900	01a224f4-d641-7f5f-9650-a44685bd1cbe	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44cc3b3d1ac	01a224f4-d641-7f5f-9650-a44685bd1cbe	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44d6a18e3ee	01a224f4-d641-7f5f-9650-a44685bd1cbe	Other	expense	\N	#757575	📦	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44e23388e7b	01a224f4-d641-7f5f-9650-a44685bd1cbe	Salary	income	\N	#2e7d32	💼	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44e96528afa	01a224f4-d641-7f5f-9650-a44685bd1cbe	Interest	income	\N	#00897b	🏦	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
-01a224f4-d641-7f5f-9650-a44f1ddc25a6	01a224f4-d641-7f5f-9650-a44685bd1cbe	Other income	income	\N	#7cb342	💰	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+01a22616-6a4f-72f4-a772-56593a7da792	01a22616-6a4f-72f4-a772-56588b839699	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-5659abe9c47d	01a22616-6a4f-72f4-a772-56588b839699	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565a18aa5e32	01a22616-6a4f-72f4-a772-56588b839699	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565ac45a0c20	01a22616-6a4f-72f4-a772-56588b839699	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565b950b0728	01a22616-6a4f-72f4-a772-56588b839699	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565b9dc49b39	01a22616-6a4f-72f4-a772-56588b839699	Health	expense	\N	#e53935	🩺	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565c53529ab0	01a22616-6a4f-72f4-a772-56588b839699	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565c5739c1f9	01a22616-6a4f-72f4-a772-56588b839699	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565c9b445709	01a22616-6a4f-72f4-a772-56588b839699	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565d3d8d253d	01a22616-6a4f-72f4-a772-56588b839699	Education	expense	\N	#3949ab	🎓	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565dcd4a71c4	01a22616-6a4f-72f4-a772-56588b839699	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565df279438f	01a22616-6a4f-72f4-a772-56588b839699	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565e6a662502	01a22616-6a4f-72f4-a772-56588b839699	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565ec464177d	01a22616-6a4f-72f4-a772-56588b839699	Other	expense	\N	#757575	📦	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565ed4882626	01a22616-6a4f-72f4-a772-56588b839699	Salary	income	\N	#2e7d32	💼	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-565f6b0807e1	01a22616-6a4f-72f4-a772-56588b839699	Interest	income	\N	#00897b	🏦	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a22616-6a4f-72f4-a772-566022819621	01a22616-6a4f-72f4-a772-56588b839699	Other income	income	\N	#7cb342	💰	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
 \.
 
 
@@ -757,7 +778,7 @@ COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version
 --
 
 COPY public.daily_spending (user_id, currency, date, category_id, amount_minor) FROM stdin;
-01a224f4-d641-7f5f-9650-a44685bd1cbe	USD	2026-03-10	01a224f4-d641-7f5f-9650-a4473717d17b	12500
+01a22616-6a4f-72f4-a772-56588b839699	USD	2026-03-10	01a22616-6a4f-72f4-a772-56593a7da792	12500
 \.
 
 
@@ -782,10 +803,10 @@ COPY public.deleted_users (id, deleted_at) FROM stdin;
 --
 
 COPY public.event_log (xid, "position", event_id, type, user_id, envelope, created_at) FROM stdin;
-1158926	1	bd0b77eb-554a-4229-983d-f3a33cc6d946	finance.transaction.created	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"bd0b77eb-554a-4229-983d-f3a33cc6d946","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a224f4-d79a-7f1e-9641-5513ebaa45e3","time":"2026-11-29T01:39:15.482275Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a224f4-d641-7f5f-9650-a4473717d17b","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T01:39:15.482275Z","transactionId":"01a224f4-d79a-7f1e-9641-5513ebaa45e3","type":"expense","userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe","version":1,"walletId":"01a224f4-d76b-7abc-af8f-12e0deec6884"},"traceparent":"00-f019226c82132b4d6ddee1a3a3d6179d-58607637d36f4763-00","correlationid":"01a224f4-d798-772d-83d3-7d448369c5ef"}	2026-11-29 01:39:15.482275+00
-1158929	2	ff744873-3257-48e9-8cb7-dc97a7551388	finance.transaction.created	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"ff744873-3257-48e9-8cb7-dc97a7551388","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a224f4-d7bc-7ac6-b852-b43e79353a8b","time":"2026-11-29T01:39:15.516698Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a224f4-d641-7f5f-9650-a4473717d17b","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T01:39:15.516698Z","transactionId":"01a224f4-d7bc-7ac6-b852-b43e79353a8b","type":"expense","userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe","version":1,"walletId":"01a224f4-d76b-7abc-af8f-12e0deec6884"},"correlationid":"01a224f4-d7ba-7ebc-9891-be0dfa020f42","traceparent":"00-e9423bb529eae46338dfa5b322d667d6-734db8e86fa8b746-00"}	2026-11-29 01:39:15.516698+00
-1158932	3	78f91163-1ea3-4080-9a1d-bb41581ecee5	ai.insight.generated	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"78f91163-1ea3-4080-9a1d-bb41581ecee5","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a224f4-d784-7ed9-b08e-92285a2c6808","time":"2026-11-29T01:39:15.531032Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a224f4-d784-7ed9-b08e-92285a2c6808","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"5fc5651c-08d3-4612-8fa4-b27f6cb349f9","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a224f4-d784-7ed9-b08e-92285a2c6808","type":"budget"}],"title":"80 % of Food is spent","userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe"},"correlationid":"01a224f4-d798-772d-83d3-7d448369c5ef","traceparent":"00-f019226c82132b4d6ddee1a3a3d6179d-74abdccc54b47935-00","correlationtime":"2026-11-29T01:39:15.482275Z","causationid":"bd0b77eb-554a-4229-983d-f3a33cc6d946"}	2026-11-29 01:39:15.531032+00
-1158932	4	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	finance.budget.exceeded	01a224f4-d641-7f5f-9650-a44685bd1cbe	{"specversion":"1.0","id":"8b2a441e-afeb-47e5-9ff4-3f911a611cbc","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a224f4-d784-7ed9-b08e-92285a2c6808","time":"2026-11-29T01:39:15.531032Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a224f4-d784-7ed9-b08e-92285a2c6808","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a224f4-d641-7f5f-9650-a44685bd1cbe"},"correlationid":"01a224f4-d798-772d-83d3-7d448369c5ef","correlationtime":"2026-11-29T01:39:15.482275Z","causationid":"bd0b77eb-554a-4229-983d-f3a33cc6d946","traceparent":"00-f019226c82132b4d6ddee1a3a3d6179d-74abdccc54b47935-00"}	2026-11-29 01:39:15.531032+00
+1382172	1	ae774b36-81cc-45e3-adc3-4d3394313d42	finance.transaction.created	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"ae774b36-81cc-45e3-adc3-4d3394313d42","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22616-6a81-75b8-9e7a-2ce2177c4909","time":"2026-11-29T06:55:32.993696Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a22616-6a4f-72f4-a772-56593a7da792","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T06:55:32.993696Z","transactionId":"01a22616-6a81-75b8-9e7a-2ce2177c4909","type":"expense","userId":"01a22616-6a4f-72f4-a772-56588b839699","version":1,"walletId":"01a22616-6a67-796c-9a34-0cf5eb712a07"},"traceparent":"00-94c358dee6a07dbe6133b3fbe572f986-930302effb91c390-00","correlationid":"01a22616-6a80-72a5-8da5-3c05cff3c5b6"}	2026-11-29 06:55:32.993696+00
+1382174	2	b47da5bb-2eca-491f-8b9d-c70891e2abb4	finance.transaction.created	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"b47da5bb-2eca-491f-8b9d-c70891e2abb4","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22616-6a8d-7159-9fe4-aa2ab703d269","time":"2026-11-29T06:55:33.005901Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a22616-6a4f-72f4-a772-56593a7da792","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T06:55:33.005901Z","transactionId":"01a22616-6a8d-7159-9fe4-aa2ab703d269","type":"expense","userId":"01a22616-6a4f-72f4-a772-56588b839699","version":1,"walletId":"01a22616-6a67-796c-9a34-0cf5eb712a07"},"correlationid":"01a22616-6a8c-7e24-a3e6-f51945d4ae4e","traceparent":"00-2e5a478da3f0595b41bdffafbebaf25e-b495d5af6fd14fd2-00"}	2026-11-29 06:55:33.005901+00
+1382178	3	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	ai.insight.generated	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"dbe09b56-baa3-4413-9091-3c2d4d1ad72b","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22616-6a75-79e3-b32c-52772c008225","time":"2026-11-29T06:55:33.010195Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22616-6a75-79e3-b32c-52772c008225","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"6f77f207-12b0-4f88-8eb5-f30e1e188932","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a22616-6a75-79e3-b32c-52772c008225","type":"budget"}],"title":"80 % of Food is spent","userId":"01a22616-6a4f-72f4-a772-56588b839699"},"correlationid":"01a22616-6a80-72a5-8da5-3c05cff3c5b6","traceparent":"00-94c358dee6a07dbe6133b3fbe572f986-6895ae045963758f-00","causationid":"ae774b36-81cc-45e3-adc3-4d3394313d42","correlationtime":"2026-11-29T06:55:32.993696Z"}	2026-11-29 06:55:33.010195+00
+1382178	4	df159713-6174-42cc-b71e-9e02c466e0d4	finance.budget.exceeded	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"df159713-6174-42cc-b71e-9e02c466e0d4","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22616-6a75-79e3-b32c-52772c008225","time":"2026-11-29T06:55:33.010195Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22616-6a75-79e3-b32c-52772c008225","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a22616-6a4f-72f4-a772-56588b839699"},"causationid":"ae774b36-81cc-45e3-adc3-4d3394313d42","correlationid":"01a22616-6a80-72a5-8da5-3c05cff3c5b6","traceparent":"00-94c358dee6a07dbe6133b3fbe572f986-6895ae045963758f-00","correlationtime":"2026-11-29T06:55:32.993696Z"}	2026-11-29 06:55:33.010195+00
 \.
 
 
@@ -826,10 +847,10 @@ COPY public.idempotency_keys (user_id, key, request_hash, answer, created_at) FR
 --
 
 COPY public.inbox (consumer, event_id, handled_at) FROM stdin;
-projector	bd0b77eb-554a-4229-983d-f3a33cc6d946	2026-11-29 01:39:15.531032+00
-notifier	78f91163-1ea3-4080-9a1d-bb41581ecee5	2026-11-29 01:39:15.585229+00
-notifier	8b2a441e-afeb-47e5-9ff4-3f911a611cbc	2026-11-29 01:39:15.585229+00
-projector	ff744873-3257-48e9-8cb7-dc97a7551388	2026-11-29 01:39:15.586475+00
+projector	ae774b36-81cc-45e3-adc3-4d3394313d42	2026-11-29 06:55:33.010195+00
+projector	b47da5bb-2eca-491f-8b9d-c70891e2abb4	2026-11-29 06:55:33.08558+00
+notifier	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	2026-11-29 06:55:33.087836+00
+notifier	df159713-6174-42cc-b71e-9e02c466e0d4	2026-11-29 06:55:33.087836+00
 \.
 
 
@@ -845,7 +866,7 @@ COPY public.insight_looks (user_id, xid, "position", looked_at) FROM stdin;
 -- Data for Name: insights; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-COPY public.insights (id, user_id, kind, key, title, message, facts, confidence, related, expires_on, dismissed_at, version, created_at, updated_at) FROM stdin;
+COPY public.insights (id, user_id, kind, key, title, message, facts, confidence, related, expires_on, dismissed_at, version, created_at, updated_at, worded_by) FROM stdin;
 \.
 
 
@@ -854,10 +875,10 @@ COPY public.insights (id, user_id, kind, key, title, message, facts, confidence,
 --
 
 COPY public.log_cursors (name, xid, "position", updated_at) FROM stdin;
-bus.high_watermark	1158932	4	2026-11-29 01:39:15.580912+00
-relay	1158932	4	2026-11-29 01:39:15.582636+00
-consumer.notifier	1158932	4	2026-11-29 01:39:15.604113+00
-consumer.projector	1158929	2	2026-11-29 01:39:15.759404+00
+bus.high_watermark	1382178	4	2026-11-29 06:55:33.084252+00
+relay	1382178	4	2026-11-29 06:55:33.085098+00
+consumer.projector	1382178	4	2026-11-29 06:55:33.096877+00
+consumer.notifier	1382178	4	2026-11-29 06:55:33.096921+00
 \.
 
 
@@ -866,7 +887,7 @@ consumer.projector	1158929	2	2026-11-29 01:39:15.759404+00
 --
 
 COPY public.monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) FROM stdin;
-01a224f4-d641-7f5f-9650-a44685bd1cbe	USD	2026-03-01	expense	01a224f4-d641-7f5f-9650-a4473717d17b	01a224f4-d76b-7abc-af8f-12e0deec6884	12500	2
+01a22616-6a4f-72f4-a772-56588b839699	USD	2026-03-01	expense	01a22616-6a4f-72f4-a772-56593a7da792	01a22616-6a67-796c-9a34-0cf5eb712a07	12500	2
 \.
 
 
@@ -879,11 +900,19 @@ COPY public.outbox (xid, "position") FROM stdin;
 
 
 --
+-- Data for Name: personal_tokens; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.personal_tokens (id, user_id, name, token_hash, last_four, scopes, expires_at, last_used_at, version, created_at, updated_at) FROM stdin;
+\.
+
+
+--
 -- Data for Name: read_model_positions; Type: TABLE DATA; Schema: public; Owner: -
 --
 
 COPY public.read_model_positions (user_id, xid, "position") FROM stdin;
-01a224f4-d641-7f5f-9650-a44685bd1cbe	1158929	2
+01a22616-6a4f-72f4-a772-56588b839699	1382174	2
 \.
 
 
@@ -908,7 +937,7 @@ COPY public.recurring_occurrences (recurring_id, date, user_id, outcome) FROM st
 --
 
 COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin;
-\\x79d3c6e74f7a35b95d0db60b3979c165df6f9dc9bbf5a57b3ec76ed23e5495e5	01a224f4-d641-7f5f-9650-a44f9825ee9f	f	2026-11-29 01:39:15.137507+00
+\\x6644ac4a6f115ca977488c54caa1b9154c55bf71ed3df423198d3461a1d889bc	01a22616-6a4f-72f4-a772-56608243659d	f	2026-11-29 06:55:32.943934+00
 \.
 
 
@@ -941,20 +970,22 @@ COPY public.rules (id, user_id, name, "position", conditions, category_id, payee
 --
 
 COPY public.seaql_migrations (version, applied_at) FROM stdin;
-m20261124_000001_people	1795916353
-m20261124_000002_books	1795916353
-m20261124_000003_log	1795916353
-m20261124_000004_read_models	1795916354
-m20261124_000005_alerts	1795916354
-m20261126_000006_alert_origins	1795916354
-m20261128_000007_log_moves	1795916354
-m20261128_000008_parts	1795916354
-m20261128_000009_rates	1795916354
-m20261128_000010_recurring	1795916354
-m20261128_000011_rollover	1795916354
-m20261128_000012_goals	1795916354
-m20261128_000013_insights	1795916354
-m20261128_000014_rules	1795916354
+m20261124_000001_people	1795935332
+m20261124_000002_books	1795935332
+m20261124_000003_log	1795935332
+m20261124_000004_read_models	1795935332
+m20261124_000005_alerts	1795935332
+m20261126_000006_alert_origins	1795935332
+m20261128_000007_log_moves	1795935332
+m20261128_000008_parts	1795935332
+m20261128_000009_rates	1795935332
+m20261128_000010_recurring	1795935332
+m20261128_000011_rollover	1795935332
+m20261128_000012_goals	1795935332
+m20261128_000013_insights	1795935332
+m20261128_000014_rules	1795935332
+m20261129_000015_wording	1795935332
+m20261129_000016_personal_tokens	1795935332
 \.
 
 
@@ -963,7 +994,7 @@ m20261128_000014_rules	1795916354
 --
 
 COPY public.sessions (id, user_id, created_at, expires_at, revoked_at) FROM stdin;
-01a224f4-d641-7f5f-9650-a44f9825ee9f	01a224f4-d641-7f5f-9650-a44685bd1cbe	2026-11-29 01:39:15.137507+00	2026-12-29 01:39:15.137507+00	\N
+01a22616-6a4f-72f4-a772-56608243659d	01a22616-6a4f-72f4-a772-56588b839699	2026-11-29 06:55:32.943934+00	2026-12-29 06:55:32.943934+00	\N
 \.
 
 
@@ -996,8 +1027,8 @@ COPY public.transaction_words (user_id, word, date, transaction_id, times) FROM 
 --
 
 COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, created_at, updated_at, tags, recurring_id, occurs_on) FROM stdin;
-01a224f4-d79a-7f1e-9641-5513ebaa45e3	01a224f4-d641-7f5f-9650-a44685bd1cbe	01a224f4-d76b-7abc-af8f-12e0deec6884	expense	12000	USD	2026-03-10	01a224f4-d641-7f5f-9650-a4473717d17b	\N	\N	\N	1	2026-11-29 01:39:15.482275+00	2026-11-29 01:39:15.482275+00	\N	\N	\N
-01a224f4-d7bc-7ac6-b852-b43e79353a8b	01a224f4-d641-7f5f-9650-a44685bd1cbe	01a224f4-d76b-7abc-af8f-12e0deec6884	expense	500	USD	2026-03-10	01a224f4-d641-7f5f-9650-a4473717d17b	\N	\N	\N	1	2026-11-29 01:39:15.516698+00	2026-11-29 01:39:15.516698+00	\N	\N	\N
+01a22616-6a81-75b8-9e7a-2ce2177c4909	01a22616-6a4f-72f4-a772-56588b839699	01a22616-6a67-796c-9a34-0cf5eb712a07	expense	12000	USD	2026-03-10	01a22616-6a4f-72f4-a772-56593a7da792	\N	\N	\N	1	2026-11-29 06:55:32.993696+00	2026-11-29 06:55:32.993696+00	\N	\N	\N
+01a22616-6a8d-7159-9fe4-aa2ab703d269	01a22616-6a4f-72f4-a772-56588b839699	01a22616-6a67-796c-9a34-0cf5eb712a07	expense	500	USD	2026-03-10	01a22616-6a4f-72f4-a772-56593a7da792	\N	\N	\N	1	2026-11-29 06:55:33.005901+00	2026-11-29 06:55:33.005901+00	\N	\N	\N
 \.
 
 
@@ -1021,8 +1052,8 @@ COPY public.user_rates (id, user_id, from_currency, to_currency, date, rate, ver
 -- Data for Name: users; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-COPY public.users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at) FROM stdin;
-01a224f4-d641-7f5f-9650-a44685bd1cbe	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$RQuLLN3vn2luOVj4pQznhA$VwcH8u3PCs6as1YLf5t2Bg+6jvIuXR9jtYa/qsmfaJ0	\N	USD	UTC	1	2026-11-29 01:39:15.137507+00	2026-11-29 01:39:15.137507+00
+COPY public.users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at, ai_enabled) FROM stdin;
+01a22616-6a4f-72f4-a772-56588b839699	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$fMmBLhdBBedGQNzbvX7ssQ$uraI7mboWq5lFbsgi941bC20rNac5vWBnDvZKrxVJn8	\N	USD	UTC	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00	f
 \.
 
 
@@ -1031,7 +1062,7 @@ COPY public.users (id, email, password_hash, name, currency, time_zone, version,
 --
 
 COPY public.wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, created_at, updated_at, archived_at) FROM stdin;
-01a224f4-d76b-7abc-af8f-12e0deec6884	01a224f4-d641-7f5f-9650-a44685bd1cbe	Checking	bank	USD	100000	87500	1	2026-11-29 01:39:15.435474+00	2026-11-29 01:39:15.435474+00	\N
+01a22616-6a67-796c-9a34-0cf5eb712a07	01a22616-6a4f-72f4-a772-56588b839699	Checking	bank	USD	100000	87500	1	2026-11-29 06:55:32.967355+00	2026-11-29 06:55:32.967355+00	\N
 \.
 
 
@@ -1215,6 +1246,14 @@ ALTER TABLE ONLY public.monthly_totals
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY ("position", xid);
+
+
+--
+-- Name: personal_tokens personal_tokens_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.personal_tokens
+    ADD CONSTRAINT personal_tokens_pkey PRIMARY KEY (id);
 
 
 --
@@ -1452,6 +1491,13 @@ CREATE INDEX ix_insights_user_id_id ON public.insights USING btree (user_id, id)
 
 
 --
+-- Name: ix_personal_tokens_user_id_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_personal_tokens_user_id_id ON public.personal_tokens USING btree (user_id, id);
+
+
+--
 -- Name: ix_recurring_category_id; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1648,6 +1694,13 @@ CREATE UNIQUE INDEX ux_insights_user_id_key ON public.insights USING btree (user
 
 
 --
+-- Name: ux_personal_tokens_token_hash; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX ux_personal_tokens_token_hash ON public.personal_tokens USING btree (token_hash);
+
+
+--
 -- Name: ux_user_rates_user_id_from_currency_to_currency_date; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1802,6 +1855,14 @@ ALTER TABLE ONLY public.insights
 
 ALTER TABLE ONLY public.monthly_totals
     ADD CONSTRAINT fk_monthly_totals_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+
+--
+-- Name: personal_tokens fk_personal_tokens_user; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.personal_tokens
+    ADD CONSTRAINT fk_personal_tokens_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 
 --
