@@ -83,8 +83,9 @@ class Somebody:
         person = {**self.known_by, "currency": "USD"}
         self.token = self.send("POST", "/v1/auth/register", person)["access_token"]
 
-    def send(self, method, path, body=None):
-        headers = {"Content-Type": "application/json"}
+    def send(self, method, path, body=None, **more):
+        """`more` are further headers."""
+        headers = {"Content-Type": "application/json", **more}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         data = None if body is None else json.dumps(body).encode()

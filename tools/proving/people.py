@@ -7,8 +7,6 @@ import json
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
 
 from measure.server import Person
 
@@ -24,19 +22,12 @@ class Spender(Person):
 
     def want_words(self):
         """Insights in the words of whoever is asked for them."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}", "If-Match": "*"}
-        request = urllib.request.Request(f"http://{self.address}/v1/me", b'{"ai": true}', headers, method="PATCH")
-        with urllib.request.urlopen(request, timeout=30):
-            pass
+        self.send("PATCH", "/v1/me", {"ai": True}, **{"If-Match": "*"})
 
     def break_one(self, traceparent=None):
         day = datetime.date(2027 + (number := next(self.months)) // 12, 1 + number % 12, 1)
         body = {"wallet_id": self.wallet, "category_id": self.categories[0], "type": "expense", "amount": "2000.00", "date": str(day)}
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
-        headers.update({"traceparent": traceparent} if traceparent else {})
-        request = urllib.request.Request(f"http://{self.address}/v1/transactions", json.dumps(body).encode(), headers, method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        return self.send("POST", "/v1/transactions", body, **({"traceparent": traceparent} if traceparent else {}))
 
 
 class Stream:
