@@ -48,6 +48,9 @@ def main():
     parser.add_argument("--only", metavar="FAULT,FAULT", type=lambda text: text.split(","),
                         help=", ".join(fault.__name__ for fault in (*faults.WITH_SIDECARS, *faults.WITHOUT_SIDECARS)))
     args = parser.parse_args()
+    known = {fault.__name__ for fault in (*faults.WITH_SIDECARS, *faults.WITHOUT_SIDECARS)}
+    if unknown := sorted(set(args.only or ()) - known):
+        parser.error(f"there is no fault {', '.join(unknown)}: --help names them")
     interrupt_on_signals()
     try:
         with World(args.binary.resolve()) as world:
