@@ -72,6 +72,7 @@ pub mod connection;
 mod error;
 mod given;
 mod log_entry;
+mod owned;
 mod page;
 mod postgres;
 mod sql;

@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use super::entities::categories;
 use super::given::Given;
+use super::owned::Owned;
 use super::sql::{all, execute, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::category::CategoryKind;
+
+const OWNED: Owned<categories::Entity> = Owned {
+    id: categories::Column::Id,
+    user_id: categories::Column::UserId,
+    what: "category",
+};
 
 /// A category.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,12 +113,7 @@ pub async fn get(
     user_id: Uuid,
     id: Uuid,
 ) -> Result<Category, StoreError> {
-    categories::Entity::find_by_id(id)
-        .filter(categories::Column::UserId.eq(user_id))
-        .one(db)
-        .await?
-        .ok_or(StoreError::NotFound("category"))?
-        .try_into()
+    OWNED.get(db, user_id, id).await
 }
 
 /// The user's categories, oldest first.
@@ -126,20 +125,7 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<Category, Uuid>, StoreError> {
-    let mut query = categories::Entity::find().filter(categories::Column::UserId.eq(user_id));
-    if let Some(after) = page.after {
-        query = query.filter(categories::Column::Id.gt(after));
-    }
-    let rows = query
-        .order_by_asc(categories::Column::Id)
-        .limit(page.fetch())
-        .all(db)
-        .await?;
-    let categories = rows
-        .into_iter()
-        .map(Category::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::cut(categories, page.limit, |category| category.id))
+    OWNED.list(db, user_id, page, |it: &Category| it.id).await
 }
 
 /// What may change of a category; what is none stays, `Some(None)` removes.

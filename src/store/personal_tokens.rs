@@ -4,15 +4,22 @@
 //! revoked is gone.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::entities::personal_tokens;
+use super::owned::Owned;
 use super::sessions::TokenHash;
 use super::sql::{count, execute};
 use super::users::{self, check_version};
 use super::{Page, PageRequest, StoreError, Tx};
 use crate::domain::scope::Scopes;
+
+const OWNED: Owned<personal_tokens::Entity> = Owned {
+    id: personal_tokens::Column::Id,
+    user_id: personal_tokens::Column::UserId,
+    what: "token",
+};
 
 /// Tokens of one user at the most, those that have expired among them.
 const TOKENS_MAX: u64 = 50;
@@ -120,12 +127,7 @@ pub async fn get(
     user_id: Uuid,
     id: Uuid,
 ) -> Result<PersonalToken, StoreError> {
-    personal_tokens::Entity::find_by_id(id)
-        .filter(personal_tokens::Column::UserId.eq(user_id))
-        .one(db)
-        .await?
-        .ok_or(StoreError::NotFound("token"))?
-        .try_into()
+    OWNED.get(db, user_id, id).await
 }
 
 /// The user's tokens, oldest first.
@@ -137,16 +139,9 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<PersonalToken, Uuid>, StoreError> {
-    let rows = personal_tokens::Entity::find()
-        .filter(personal_tokens::Column::UserId.eq(user_id))
-        .filter(personal_tokens::Column::Id.gt(page.after.unwrap_or_default()))
-        .order_by_asc(personal_tokens::Column::Id)
-        .limit(page.fetch())
-        .all(db)
-        .await?;
-    let tokens = rows.into_iter().map(PersonalToken::try_from);
-    let tokens = tokens.collect::<Result<_, _>>()?;
-    Ok(Page::cut(tokens, page.limit, |token| token.id))
+    OWNED
+        .list(db, user_id, page, |it: &PersonalToken| it.id)
+        .await
 }
 
 /// The token of this secret, of all users: it tells whose it is.

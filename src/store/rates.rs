@@ -7,19 +7,24 @@ pub mod public;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
-};
+use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 use super::entities::user_rates;
 use super::given::Given;
+use super::owned::Owned;
 use super::sql::{count, execute};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::exchange::{self, Exchange, OWN_DAYS, OwnRate, PUBLIC_DAYS, PublicRate};
 use crate::domain::money::Currency;
 use crate::domain::rate::Rate;
+
+const OWNED: Owned<user_rates::Entity> = Owned {
+    id: user_rates::Column::Id,
+    user_id: user_rates::Column::UserId,
+    what: "rate",
+};
 
 /// Rates of one user at the most.
 pub const OWN_RATES_MAX: u64 = 2_000;
@@ -106,12 +111,7 @@ pub async fn get(
     user_id: Uuid,
     id: Uuid,
 ) -> Result<UserRate, StoreError> {
-    user_rates::Entity::find_by_id(id)
-        .filter(user_rates::Column::UserId.eq(user_id))
-        .one(db)
-        .await?
-        .ok_or(StoreError::NotFound("rate"))?
-        .try_into()
+    OWNED.get(db, user_id, id).await
 }
 
 /// The user's rates, oldest first.
@@ -123,20 +123,7 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<UserRate, Uuid>, StoreError> {
-    let mut query = user_rates::Entity::find().filter(user_rates::Column::UserId.eq(user_id));
-    if let Some(after) = page.after {
-        query = query.filter(user_rates::Column::Id.gt(after));
-    }
-    let rows = query
-        .order_by_asc(user_rates::Column::Id)
-        .limit(page.fetch())
-        .all(db)
-        .await?;
-    let rates = rows
-        .into_iter()
-        .map(UserRate::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::cut(rates, page.limit, |rate| rate.id))
+    OWNED.list(db, user_id, page, |it: &UserRate| it.id).await
 }
 
 /// Changes how much it is; none leaves it.

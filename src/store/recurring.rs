@@ -12,12 +12,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
-};
+use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::entities::recurring;
+use super::owned::Owned;
 use super::sql::{all, count, execute, list as placeholders};
 use super::transactions::{self, Act, Amendment, Draft, Parts, Transaction, Transfer};
 use super::users::check_version;
@@ -25,6 +24,12 @@ use super::{Page, PageRequest, Signal, StoreError, Tx, categories, users, wallet
 use crate::domain::money::{Currency, Money};
 use crate::domain::period;
 use crate::domain::recurrence::Recurrence;
+
+const OWNED: Owned<recurring::Entity> = Owned {
+    id: recurring::Column::Id,
+    user_id: recurring::Column::UserId,
+    what: "recurring booking",
+};
 
 /// Recurring bookings of one user at the most.
 const RULES_MAX: u64 = 200;
@@ -224,12 +229,7 @@ pub async fn get(
     user_id: Uuid,
     id: Uuid,
 ) -> Result<Recurring, StoreError> {
-    recurring::Entity::find_by_id(id)
-        .filter(recurring::Column::UserId.eq(user_id))
-        .one(db)
-        .await?
-        .ok_or(StoreError::NotFound("recurring booking"))?
-        .try_into()
+    OWNED.get(db, user_id, id).await
 }
 
 /// The user's rules, oldest first.
@@ -241,16 +241,9 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<Recurring, Uuid>, StoreError> {
-    let rows = recurring::Entity::find()
-        .filter(recurring::Column::UserId.eq(user_id))
-        .filter(recurring::Column::Id.gt(page.after.unwrap_or_default()))
-        .order_by_asc(recurring::Column::Id)
-        .limit(page.fetch())
-        .all(db)
-        .await?;
-    let rules = rows.into_iter().map(Recurring::try_from);
-    let rules = rules.collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::cut(rules, page.limit, |rule| rule.template.id))
+    OWNED
+        .list(db, user_id, page, |it: &Recurring| it.template.id)
+        .await
 }
 
 /// What may change of a rule; what is none stays.

@@ -6,17 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
 use super::entities::wallets;
+use super::owned::Owned;
 use super::sql::{all, execute, held, one};
 use super::users::check_version;
 use super::{Page, PageRequest, StoreError, Tx, users};
 use crate::domain::money::{Currency, Money};
 use crate::domain::wallet::WalletType;
+
+const OWNED: Owned<wallets::Entity> = Owned {
+    id: wallets::Column::Id,
+    user_id: wallets::Column::UserId,
+    what: "wallet",
+};
 
 /// A wallet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,12 +127,7 @@ pub async fn create(tx: &Tx, user_id: Uuid, wallet: &Wallet) -> Result<(), Store
 /// # Errors
 /// There is none.
 pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<Wallet, StoreError> {
-    wallets::Entity::find_by_id(id)
-        .filter(wallets::Column::UserId.eq(user_id))
-        .one(db)
-        .await?
-        .ok_or(StoreError::NotFound("wallet"))?
-        .try_into()
+    OWNED.get(db, user_id, id).await
 }
 
 /// The user's wallets, oldest first.
@@ -139,20 +139,7 @@ pub async fn list(
     user_id: Uuid,
     page: PageRequest<Uuid>,
 ) -> Result<Page<Wallet, Uuid>, StoreError> {
-    let mut query = wallets::Entity::find().filter(wallets::Column::UserId.eq(user_id));
-    if let Some(after) = page.after {
-        query = query.filter(wallets::Column::Id.gt(after));
-    }
-    let rows = query
-        .order_by_asc(wallets::Column::Id)
-        .limit(page.fetch())
-        .all(db)
-        .await?;
-    let wallets = rows
-        .into_iter()
-        .map(Wallet::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::cut(wallets, page.limit, |wallet| wallet.id))
+    OWNED.list(db, user_id, page, |it: &Wallet| it.id).await
 }
 
 /// What is in all of the user's wallets together, by currency.
