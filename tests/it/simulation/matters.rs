@@ -22,8 +22,8 @@ use crate::support::chain::{day, expense};
 const DUE_DAYS: u32 = 10;
 const DUE_SINCE: &str = "2026-02-10";
 const DAY: Duration = Duration::from_secs(86_400);
-/// Cents; some transfers reach it, some do not.
-const TARGET: i64 = 4_000;
+/// Cents; most transfers reach it, and others come after it was reached.
+const TARGET: i64 = 500;
 const TAG: &str = "asked";
 
 impl Simulation {
