@@ -30,6 +30,8 @@ pub mod insights;
 pub mod limits;
 /// The user of the session.
 pub mod me;
+/// What people are told of, how, and when.
+pub mod notifications;
 /// Creating once, however often the request comes.
 pub mod once;
 /// The OpenAPI document, its page, and what is answered where there is nothing.
@@ -146,6 +148,11 @@ impl Api {
         self.sessions.forget_user(user_id);
     }
 
+    /// Whether mail is sent at all.
+    pub(crate) fn sends_email(&self) -> bool {
+        self.config.email.smtp_url.is_some()
+    }
+
     /// Forgets callers who have been quiet; to be called now and then.
     pub fn tidy(&self) {
         self.limits.tidy();
@@ -163,6 +170,8 @@ macro_rules! add_every_route {
             .service(me::get)
             .service(me::amend)
             .service(me::delete)
+            .service(notifications::get)
+            .service(notifications::amend)
             .service(personal_tokens::create)
             .service(personal_tokens::list)
             .service(personal_tokens::get)

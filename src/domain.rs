@@ -16,6 +16,8 @@ pub mod goal;
 pub mod insight;
 /// Currencies and exact amounts.
 pub mod money;
+/// What people are told of, how, and when.
+pub mod notification;
 /// Recurring periods, calendar months and local days in time zones.
 pub mod period;
 /// Exchange rates, and amounts converted by them.

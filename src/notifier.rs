@@ -19,6 +19,7 @@ use crate::crash;
 use crate::events::catalogue::{AlertSent, DeliveryStatus};
 use crate::events::{Event, EventType, Source, catalogue};
 use crate::store::alerts::{self, NewAlert};
+use crate::store::notifications::{self, Notifications};
 use crate::store::users::{self, Concerned};
 use crate::store::{Store, StoreError, Tx, event_log, inbox};
 use crate::telemetry::metrics::names;
@@ -61,10 +62,10 @@ impl Handler for Notifier {
                 .inspect_err(|_| metrics::counter!(names::ALERTS_FAILED_TOTAL).increment(1))?;
             crash::point("notifier.after_commit_before_ack");
             for alert in written {
-                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => alert.kind).increment(1);
+                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => alert.kind.as_str()).increment(1);
                 tracing::info!(
                     alert_id = %alert.id,
-                    kind = alert.kind,
+                    kind = alert.kind.as_str(),
                     event_id = %alert.source_event_id,
                     user_id = %alert.user_id,
                     correlation_id = %alert.cause.correlation_id,
@@ -114,12 +115,17 @@ impl Unit {
         for (index, _) in &accepted {
             outcomes[*index] = Outcome::Handled;
         }
-        let sent: Vec<Event> = accepted
-            .iter()
-            .filter(|(_, alert)| !alert.historic)
-            .map(|(_, alert)| self.sent(alert))
-            .collect();
         let alerts: Vec<NewAlert> = accepted.into_iter().map(|(_, alert)| alert).collect();
+        let chosen = notifications::of_all_users(&**tx, alerts.iter().map(|it| it.user_id)).await?;
+        let usual = Notifications::default();
+        let of = |alert: &NewAlert| chosen.get(&alert.user_id).unwrap_or(&usual);
+        let alerts: Vec<NewAlert> = alerts
+            .into_iter()
+            .filter(|alert| of(alert).shows(alert.kind))
+            .collect();
+        let is_news = |alert: &&NewAlert| !alert.historic;
+        let sent = alerts.iter().filter(is_news).map(|alert| self.sent(alert));
+        let sent: Vec<Event> = sent.collect();
         alerts::write(tx, &alerts, self.now).await?;
         event_log::append(tx, &sent).await?;
         crash::point("notifier.before_commit");

@@ -35,6 +35,8 @@ pub mod idempotency;
 pub mod inbox;
 /// What was found worth knowing.
 pub mod insights;
+/// What people have chosen to be told of, and how.
+pub mod notifications;
 /// What of the log is still to be published outside of the database.
 pub mod outbox;
 /// Personal access tokens.

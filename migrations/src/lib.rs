@@ -24,6 +24,7 @@ mod m20261128_000013_insights;
 mod m20261128_000014_rules;
 mod m20261129_000015_wording;
 mod m20261129_000016_personal_tokens;
+mod m20261129_000017_notifications;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000014_rules::Migration),
             Box::new(m20261129_000015_wording::Migration),
             Box::new(m20261129_000016_personal_tokens::Migration),
+            Box::new(m20261129_000017_notifications::Migration),
         ]
     }
 }

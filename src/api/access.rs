@@ -49,11 +49,14 @@ mod tests {
             (false, "/v1/tokens"),
             (false, "/v1/tokens/{id}"),
             (false, "/v1/me"),
+            (false, "/v1/me/notifications"),
         ] {
             assert_eq!(needed(is_get, path), Some(Access::SessionAlone), "{path}");
         }
         let of = |is_get, path| needed(is_get, path);
         assert_eq!(of(true, "/v1/me"), Some(Access::Scope(Scope::Read)));
+        let choices = "/v1/me/notifications";
+        assert_eq!(of(true, choices), Some(Access::Scope(Scope::Read)));
         assert_eq!(of(true, "/v1/wallets"), Some(Access::Scope(Scope::Read)));
         assert_eq!(of(false, "/v1/wallets"), Some(Access::Scope(Scope::Write)));
         assert_eq!(of(true, "/v1/insights"), Some(Access::Scope(Scope::Ai)));

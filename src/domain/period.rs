@@ -8,7 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{
-    DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Offset, TimeZone, Utc, Weekday,
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc,
+    Weekday,
 };
 use chrono_tz::{GapInfo, Tz};
 use schemars::JsonSchema;
@@ -312,9 +313,15 @@ string_type!(
 /// The date on calendars in the time zone at this instant.
 #[must_use]
 pub fn today(now: DateTime<Utc>, tz: Tz) -> NaiveDate {
+    local_time(now, tz).date()
+}
+
+/// What calendars and clocks in the time zone show at this instant.
+#[must_use]
+pub fn local_time(now: DateTime<Utc>, tz: Tz) -> NaiveDateTime {
     let utc = now.naive_utc();
     let offset = tz.offset_from_utc_datetime(&utc).fix();
-    utc.checked_add_offset(offset).unwrap_or(utc).date()
+    utc.checked_add_offset(offset).unwrap_or(utc)
 }
 
 /// The first instant of a local day.
@@ -324,12 +331,17 @@ pub fn today(now: DateTime<Utc>, tz: Tz) -> NaiveDate {
 /// ends, where the next one starts.
 #[must_use]
 pub fn start_of_day(date: NaiveDate, tz: Tz) -> DateTime<Utc> {
-    let midnight = date.and_time(NaiveTime::MIN);
-    tz.from_local_datetime(&midnight)
+    first_instant(date.and_time(NaiveTime::MIN), tz)
+}
+
+/// The first instant at which clocks in the time zone show this time, or have skipped it: see [`start_of_day`].
+#[must_use]
+pub fn first_instant(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
+    tz.from_local_datetime(&local)
         .earliest()
-        .or_else(|| GapInfo::new(&midnight, &tz)?.end)
-        // Only at the ends of the calendar, where UTC cannot express the local midnight.
-        .map_or_else(|| midnight.and_utc(), |start| start.with_timezone(&Utc))
+        .or_else(|| GapInfo::new(&local, &tz)?.end)
+        // Only at the ends of the calendar, where UTC cannot express the local time.
+        .map_or_else(|| local.and_utc(), |start| start.with_timezone(&Utc))
 }
 
 /// Why a time zone was refused.

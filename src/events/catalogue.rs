@@ -16,6 +16,7 @@ use super::Amount;
 pub use super::booking::{BookedSplit, Booking, Words};
 use crate::domain::insight::Kind;
 use crate::domain::money::Currency;
+use crate::domain::notification::AlertKind;
 use crate::domain::period::PeriodKind;
 use crate::domain::transaction::TransactionType;
 
@@ -382,14 +383,14 @@ impl From<Kind> for InsightType {
 impl InsightType {
     /// The kind of the alert that tells of it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn alert_kind(self) -> AlertKind {
         match self {
-            Self::BudgetWarning => "budget_warning",
-            Self::SpendingPattern => Kind::SpendingPattern.as_str(),
-            Self::Anomaly => Kind::Anomaly.as_str(),
-            Self::Subscription => Kind::Subscription.as_str(),
-            Self::Forecast => Kind::Forecast.as_str(),
-            Self::SavingsTip => Kind::SavingsTip.as_str(),
+            Self::BudgetWarning => AlertKind::BudgetWarning,
+            Self::SpendingPattern => AlertKind::SpendingPattern,
+            Self::Anomaly => AlertKind::Anomaly,
+            Self::Subscription => AlertKind::Subscription,
+            Self::Forecast => AlertKind::Forecast,
+            Self::SavingsTip => AlertKind::SavingsTip,
         }
     }
 }

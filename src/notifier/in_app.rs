@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::bus::Heard;
 use crate::domain::budget::PERCENT_BOUND;
+use crate::domain::notification::AlertKind;
 use crate::events::catalogue::{BudgetExceeded, Channel, GoalAchieved, InsightGenerated};
 use crate::events::{Amount, EventData};
 use crate::store::alerts::NewAlert;
@@ -42,7 +43,7 @@ pub fn alert(id: Uuid, heard: &Heard) -> Option<NewAlert> {
 }
 
 struct Said {
-    kind: &'static str,
+    kind: AlertKind,
     title: String,
     message: String,
     details: Value,
@@ -53,7 +54,7 @@ struct Said {
 fn exceeded(data: &BudgetExceeded) -> Said {
     let name: String = data.category.chars().take(NAME_CHARS_MAX).collect();
     Said {
-        kind: "budget_exceeded",
+        kind: AlertKind::BudgetExceeded,
         title: format!("{name}: {} % reached", data.threshold),
         message: format!(
             "{} of {} {}{} is spent of the budget {name}, which lasts until {}{}.",
@@ -104,7 +105,7 @@ fn with_carried(carried: Option<&Amount>, mut details: Value) -> Value {
 fn achieved(data: &GoalAchieved) -> Said {
     let name: String = data.name.chars().take(NAME_CHARS_MAX).collect();
     Said {
-        kind: "goal_achieved",
+        kind: AlertKind::GoalAchieved,
         title: format!("{name} is reached"),
         message: format!(
             "{} {} are there: the goal {name} is reached.",
@@ -134,7 +135,7 @@ fn insight(data: &InsightGenerated) -> Said {
         with_carried(budget.carried.as_ref(), details)
     });
     Said {
-        kind: data.insight_type.as_str(),
+        kind: data.insight_type.alert_kind(),
         title: data.title.clone(),
         message: data.message.clone(),
         details: details.unwrap_or_else(|| json!({"insight_id": data.insight_id})),

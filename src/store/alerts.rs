@@ -12,6 +12,7 @@ use super::entities::alerts;
 use super::given::Given;
 use super::sql::{all, execute, one};
 use super::{NO_BUDGET, Page, PageRequest, Signal, StoreError, Tx};
+use crate::domain::notification::AlertKind;
 use crate::events::Cause;
 use crate::telemetry::trace::TraceContext;
 
@@ -24,7 +25,7 @@ pub struct Alert {
     pub id: Uuid,
     /// Whom it is for.
     pub user_id: Uuid,
-    /// `budget_warning` or `budget_exceeded`.
+    /// A word of [`AlertKind`], or of a newer release.
     pub kind: String,
     /// At most 100 characters.
     pub title: String,
@@ -87,8 +88,8 @@ pub struct NewAlert {
     pub id: Uuid,
     /// Whom it is for.
     pub user_id: Uuid,
-    /// `budget_warning` or `budget_exceeded`.
-    pub kind: &'static str,
+    /// What it tells of.
+    pub kind: AlertKind,
     /// At most 100 characters.
     pub title: String,
     /// At most 500 characters.
@@ -133,7 +134,7 @@ pub async fn write(tx: &Tx, alerts: &[NewAlert], now: DateTime<Utc>) -> Result<(
         [
             alert.id.into(),
             alert.user_id.into(),
-            alert.kind.into(),
+            alert.kind.as_str().into(),
             alert.title.clone().into(),
             alert.message.clone().into(),
             alert.details.to_string().into(),
