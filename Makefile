@@ -11,7 +11,7 @@ ARGS     =
 CSV      =
 
 # What the tests need of the stack, and the stories that bring their own database.
-test_parts = postgres,pgbouncer,redis,kafka,daprd,logstore
+test_parts = postgres,pgbouncer,redis,kafka,daprd,logstore,smtp
 own_parts  = sqlite:: simulation:: postgres:: dapr:: kafka:: redis:: faults:: operator:: layering:: releases:: schema::
 
 build_dir := $(if $(filter release,$(PROFILE)),release,debug)

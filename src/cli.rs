@@ -2,6 +2,8 @@
 
 /// Dead letters.
 mod dlq;
+/// Whether mail goes out.
+mod email;
 /// Topics and what is on them.
 mod events;
 /// The schema of the database.
@@ -26,6 +28,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use dlq::DlqCommand;
+use email::EmailCommand;
 use events::EventsCommand;
 use migrate::MigrateCommand;
 use rates::RatesCommand;
@@ -59,7 +62,8 @@ use crate::telemetry::logs::Loki;
         wealth-companion verify                        recount the books and compare\n  \
         wealth-companion events lag                    how far the consumers of Kafka are behind\n  \
         wealth-companion dlq list                      events that were refused for good\n  \
-        wealth-companion rates list                    which exchange rates there are\n\n\
+        wealth-companion rates list                    which exchange rates there are\n  \
+        wealth-companion email test ada@example.com    whether mail goes out\n\n\
         Exit codes of commands: 0 it was done, and all is as it should be; 1 it was done, and something is\n\
         not; 2 it could not be done."
 )]
@@ -162,6 +166,13 @@ enum Command {
         #[command(subcommand)]
         command: RatesCommand,
     },
+    /// See whether mail goes out
+    #[command(after_help = "Example:\n  \
+        wealth-companion email test ada@example.com    send a letter as it is set up in [email]")]
+    Email {
+        #[command(subcommand)]
+        command: EmailCommand,
+    },
     /// Check or show the settings
     Config {
         #[command(subcommand)]
@@ -246,6 +257,7 @@ impl Cli {
             Some(Command::Rates { command }) => {
                 rates::run(&command, &self.settings.with_database()?)
             }
+            Some(Command::Email { command }) => email::run(&command, &self.settings.load()?.config),
             Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }

@@ -27,8 +27,8 @@ use secrecy::SecretString;
 pub use explain::{Explanation, Setting, Shown};
 pub use problem::{ConfigErrors, Problem, ProblemKind};
 pub use schema::{
-    Ai, Auth, Bus, BusKind, Config, Dapr, Database, Http, Kafka, Lifecycle, Limits, Log, LogFormat,
-    Retention, State, StateKind, Streams, TraceExporter, Traces,
+    Ai, Auth, Bus, BusKind, Config, Dapr, Database, Email, Http, Kafka, Lifecycle, Limits, Log,
+    LogFormat, Retention, State, StateKind, Streams, TraceExporter, Traces,
 };
 pub use secrets::{ConnectionUrl, SigningKey};
 

@@ -199,6 +199,16 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::integer("ai.output_tokens_max", 1, 10_000),
     KeySpec::integer("ai.calls_per_user_per_day", 0, 10_000),
     KeySpec::integer("ai.tokens_per_day", 0, 1_000 * MILLION),
+    KeySpec::new(
+        "email.smtp_url",
+        Kind::Url {
+            schemes: &["smtp", "smtps"],
+        },
+    )
+    .or_env("SMTP_URL"),
+    KeySpec::new("email.ca_file", Kind::File),
+    KeySpec::new("email.from", Kind::Text),
+    KeySpec::integer("email.timeout_ms", 1, MINUTE_MS),
 ];
 
 /// What is read from a secret store, where one is named: the same names as in the environment.

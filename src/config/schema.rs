@@ -53,6 +53,8 @@ pub struct Config {
     pub insights: Insights,
     /// The AI provider.
     pub ai: Ai,
+    /// Mail that goes out.
+    pub email: Email,
 }
 
 impl Config {
@@ -428,6 +430,23 @@ pub struct Ai {
     pub calls_per_user_per_day: u32,
     /// Tokens in a day (UTC) at most, of each process, questions and answers together: up to 1000000000.
     pub tokens_per_day: u64,
+}
+
+/// `[email]`: mail that goes out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    /// The server that takes it, with user and password; `None` (empty in the file): no mail.
+    #[serde(deserialize_with = "decode::url")]
+    pub smtp_url: Option<ConnectionUrl>,
+    /// Certificates of those whom it trusts; `None` (empty in the file) trusts the public authorities.
+    #[serde(deserialize_with = "decode::file")]
+    pub ca_file: Option<PathBuf>,
+    /// The sender: an address, with a name maybe.
+    pub from: String,
+    /// How long each step of sending may take: 1 ms to 1 min (`timeout_ms`).
+    #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
+    pub timeout: Duration,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("telemetry", LEAVES),
     ("dapr", LEAVES),
     ("gemini", LEAVES),
+    ("mail", LEAVES),
     ("domain", &[]),
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
@@ -63,7 +64,10 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &[]),
-    ("cli", &["app", "demo", "operator", "secrets", "store"]),
+    (
+        "cli",
+        &["app", "demo", "mail", "operator", "secrets", "store"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -16,6 +16,7 @@ mod crashes;
 mod dapr;
 mod dashboards;
 mod dead_letters;
+mod email;
 mod events;
 mod faults;
 mod goals;

@@ -25,6 +25,7 @@ from .observers import OBSERVERS
 from .part import ROOT
 from .postgres import PgBouncer, Postgres
 from .redis import Redis
+from .smtp_server import Smtp
 from .sidecars import ROLES, Daprd, Sidecar
 from .toxiproxy import Toxiproxy
 
@@ -44,7 +45,7 @@ class Stack:
         self.folder = folder
         self.parts = [Postgres(self), Redis(self), Kafka(self), Daprd(self), PgBouncer(self)]
         self.parts += [Sidecar(self, role) for role in ROLES]
-        self.parts.append(Toxiproxy(self))
+        self.parts += [Toxiproxy(self), Smtp(self)]
         # At the end: they look at what the others have become.
         self.parts += [observer(self) for observer in OBSERVERS]
         self.state = read_json(folder / "stack.json") or {}
