@@ -56,6 +56,8 @@ pub mod streams;
 pub mod tokens;
 /// Bookings.
 pub mod transactions;
+/// Turning mail off by a link.
+pub mod unsubscribe;
 /// What will be booked.
 pub mod upcoming;
 /// Wallets.
@@ -71,6 +73,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
+use crate::links::Links;
 use crate::redis::Redis;
 use crate::store::Store;
 
@@ -82,6 +85,7 @@ pub struct Api {
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) tokens: tokens::Tokens,
+    pub(crate) links: Links,
     pub(crate) passwords: passwords::Passwords,
     pub(crate) sessions: session::SessionCache,
     pub(crate) limits: limits::Limits,
@@ -109,6 +113,7 @@ impl Api {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             tokens: tokens::Tokens::new(&config.auth),
+            links: Links::new(&config.auth.signing_keys),
             passwords: passwords::Passwords::new(&config.auth, ids.clone())?,
             sessions: session::SessionCache::default(),
             limits: limits::Limits::new(&config.limits, shared),
@@ -172,6 +177,8 @@ macro_rules! add_every_route {
             .service(me::delete)
             .service(notifications::get)
             .service(notifications::amend)
+            .service(unsubscribe::ask)
+            .service(unsubscribe::confirm)
             .service(personal_tokens::create)
             .service(personal_tokens::list)
             .service(personal_tokens::get)

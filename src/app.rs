@@ -31,7 +31,10 @@ use crate::http::ingress::Ingress;
 use crate::http::internal::{self, Internal};
 use crate::http::request::{self, Leaving};
 use crate::lifecycle::{Lifecycle, open_files};
+use crate::links::Links;
+use crate::mail::Mailer;
 use crate::notifier::Notifier;
+use crate::notifier::mail::Post;
 use crate::projector::Projector;
 use crate::projector::insights::{Looker, Looks};
 use crate::projector::wording::Writer;
@@ -114,8 +117,11 @@ impl App {
         if !config.is_server_database() {
             metrics::watch_data_dir(&config.data_dir);
         }
-        if roles.contains(&Role::Api) {
+        // Links in mails are signed by it, too.
+        if roles.contains(&Role::Api) || roles.contains(&Role::Notifier) {
             signing_key::ensure(&mut config, &ids)?;
+        }
+        if roles.contains(&Role::Api) {
             open_files::take_what_is_allowed(config.http.connections_max as u64);
         }
         let config = Arc::new(config);
@@ -178,7 +184,7 @@ impl App {
             parts.start_consumer("projector", parts.projector()?)?;
         }
         if roles.contains(&Role::Notifier) {
-            parts.start_consumer("notifier", parts.notifier())?;
+            parts.start_consumer("notifier", parts.notifier()?)?;
         }
         parts.start_relay()?;
         parts.start_housekeeping(metrics);
@@ -316,12 +322,19 @@ impl Parts {
         Ok(Arc::new(projector.telling(looks)))
     }
 
-    fn notifier(&self) -> Arc<dyn Handler> {
-        Arc::new(Notifier::new(
-            self.store.clone(),
-            self.clock.clone(),
-            self.ids.clone(),
-        ))
+    fn notifier(&self) -> anyhow::Result<Arc<dyn Handler>> {
+        let (store, clock, ids) = (self.store.clone(), self.clock.clone(), self.ids.clone());
+        let notifier = Notifier::new(store.clone(), clock.clone(), ids.clone());
+        let (mailer, public_url) = (Mailer::of(&self.config.email)?, &self.config.email.public_url);
+        let Some((mailer, public_url)) = mailer.zip(public_url.as_ref()) else {
+            return Ok(Arc::new(notifier));
+        };
+        let links = Links::new(&self.config.auth.signing_keys);
+        let public_url = public_url.expose().to_owned();
+        let post = Post::new(store, clock, ids, mailer, links, public_url);
+        self.lifecycle
+            .spawn("mail", post.run(self.lifecycle.draining()));
+        Ok(Arc::new(notifier.sending_email(true)))
     }
 
     fn start_consumer(&self, name: &'static str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {

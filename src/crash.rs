@@ -1,7 +1,7 @@
 //! Named crash points: where a test kills the process to prove that nothing is lost or doubled; and faults of
 //! single statements, for simulations.
 //!
-//! Set `WEALTH_CRASH_AT` to a name of [`POINTS`] and the process dies there, without unwinding or
+//! Set `WEALTH_CRASH_AT` to a name of [`POINTS`] or [`MAIL_POINTS`] and the process dies there, without unwinding or
 //! flushing, as by `kill -9`. Release builds contain neither.
 
 #[cfg(debug_assertions)]
@@ -17,11 +17,14 @@ pub const POINTS: &[&str] = &[
     "notifier.after_commit_before_ack",
 ];
 
+/// Every crash point of an alert's way by mail, after those.
+pub const MAIL_POINTS: &[&str] = &["mail.after_claim_before_send", "mail.after_send_before_mark"];
+
 /// Dies here if the environment names this point.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
     debug_assert!(
-        POINTS.contains(&name),
+        POINTS.contains(&name) || MAIL_POINTS.contains(&name),
         "{name} is not in the list of crash points"
     );
     if std::env::var_os("WEALTH_CRASH_AT").is_some_and(|at| at == name) {

@@ -38,6 +38,7 @@ pub mod dapr;
 pub mod gemini;
 pub mod hints;
 pub mod kafka;
+pub mod links;
 pub mod mail;
 pub mod redis;
 pub mod state;

@@ -2,13 +2,17 @@
 //!
 //! It hears the projector from the bus. One unit of work for a batch records the events in the
 //! inbox, writes the alerts and says that they were sent; the streams of the api tail the alerts.
+//! What is to go out by mail is queued in the same unit of work, and sent after it.
 
 /// Channel: the list and the live stream of the application.
 pub mod in_app;
+/// Channel: e-mail.
+pub mod mail;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
@@ -21,7 +25,7 @@ use crate::events::{Event, EventType, Source, catalogue};
 use crate::store::alerts::{self, NewAlert};
 use crate::store::notifications::{self, Notifications};
 use crate::store::users::{self, Concerned};
-use crate::store::{Store, StoreError, Tx, event_log, inbox};
+use crate::store::{Store, StoreError, Tx, deliveries, event_log, inbox};
 use crate::telemetry::metrics::names;
 
 /// The handler of the role.
@@ -30,13 +34,28 @@ pub struct Notifier {
     store: Store,
     clock: Clock,
     ids: Ids,
+    sends_email: bool,
 }
 
 impl Notifier {
     /// A notifier on this database.
     #[must_use]
     pub fn new(store: Store, clock: Clock, ids: Ids) -> Self {
-        Self { store, clock, ids }
+        Self {
+            store,
+            clock,
+            ids,
+            sends_email: false,
+        }
+    }
+
+    /// The same, which queues alerts for [`mail::Post`] if mail is sent at all.
+    #[must_use]
+    pub fn sending_email(self, sends_email: bool) -> Self {
+        Self {
+            sends_email,
+            ..self
+        }
     }
 }
 
@@ -53,6 +72,7 @@ impl Handler for Notifier {
         let unit = Unit {
             now: self.clock.now(),
             ids: self.ids.clone(),
+            sends_email: self.sends_email,
         };
         async move {
             let (outcomes, written) = self
@@ -62,7 +82,8 @@ impl Handler for Notifier {
                 .inspect_err(|_| metrics::counter!(names::ALERTS_FAILED_TOTAL).increment(1))?;
             crash::point("notifier.after_commit_before_ack");
             for alert in written {
-                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => alert.kind.as_str()).increment(1);
+                metrics::counter!(names::ALERTS_CREATED_TOTAL, "kind" => alert.kind.as_str())
+                    .increment(1);
                 tracing::info!(
                     alert_id = %alert.id,
                     kind = alert.kind.as_str(),
@@ -83,6 +104,7 @@ impl Handler for Notifier {
 struct Unit {
     now: DateTime<Utc>,
     ids: Ids,
+    sends_email: bool,
 }
 
 impl Unit {
@@ -93,14 +115,16 @@ impl Unit {
     ) -> Result<(Vec<Outcome>, Vec<NewAlert>), StoreError> {
         let owners = batch.iter().map(|heard| heard.event.data.user_id());
         let concerned = users::concerned(&**tx, owners).await?;
-        let mut accepted: Vec<(usize, NewAlert)> = Vec::new();
+        let mut accepted: Vec<(usize, Tz, NewAlert)> = Vec::new();
         let mut outcomes = vec![Outcome::Duplicate; batch.len()];
         for (index, heard) in batch.iter().enumerate() {
             match concerned.get(&heard.event.data.user_id()) {
-                Some(Concerned::User { .. }) => match in_app::alert(self.ids.v7(self.now), heard) {
-                    Some(alert) => accepted.push((index, alert)),
-                    None => outcomes[index] = Outcome::Handled,
-                },
+                Some(Concerned::User { time_zone, .. }) => {
+                    match in_app::alert(self.ids.v7(self.now), heard) {
+                        Some(alert) => accepted.push((index, *time_zone, alert)),
+                        None => outcomes[index] = Outcome::Handled,
+                    }
+                }
                 Some(Concerned::Left) => outcomes[index] = Outcome::Handled,
                 _ => outcomes[index] = Outcome::nobody(),
             }
@@ -108,28 +132,47 @@ impl Unit {
         // What the inbox knows already stays a duplicate.
         let ids: Vec<Uuid> = accepted
             .iter()
-            .map(|(index, _)| batch[*index].event.id)
+            .map(|(index, ..)| batch[*index].event.id)
             .collect();
         let mut fresh = inbox::record(tx, catalogue::NOTIFIER, &ids, self.now).await?;
-        accepted.retain(|(index, _)| fresh.remove(&batch[*index].event.id));
-        for (index, _) in &accepted {
+        accepted.retain(|(index, ..)| fresh.remove(&batch[*index].event.id));
+        for (index, ..) in &accepted {
             outcomes[*index] = Outcome::Handled;
         }
-        let alerts: Vec<NewAlert> = accepted.into_iter().map(|(_, alert)| alert).collect();
-        let chosen = notifications::of_all_users(&**tx, alerts.iter().map(|it| it.user_id)).await?;
+        let shown = self.deliver(tx, accepted).await?;
+        crash::point("notifier.before_commit");
+        Ok((outcomes, shown))
+    }
+
+    /// Hands each alert to the channels that its user has chosen for its kind; gives those that are shown in the
+    /// application. One that no channel takes is handled all the same.
+    async fn deliver(
+        &self,
+        tx: &Tx,
+        accepted: Vec<(usize, Tz, NewAlert)>,
+    ) -> Result<Vec<NewAlert>, StoreError> {
+        let users = accepted.iter().map(|(.., alert)| alert.user_id);
+        let chosen = notifications::of_all_users(&**tx, users).await?;
         let usual = Notifications::default();
         let of = |alert: &NewAlert| chosen.get(&alert.user_id).unwrap_or(&usual);
-        let alerts: Vec<NewAlert> = alerts
-            .into_iter()
+        let mailed = accepted.iter().filter(|(.., alert)| {
+            self.sends_email && !alert.historic && of(alert).mails(alert.kind)
+        });
+        let mailed = mailed.map(|(_, zone, alert)| {
+            let due_at = of(alert).choices.due_at(self.now, *zone);
+            (self.ids.v7(self.now), alert, due_at)
+        });
+        let mailed: Vec<_> = mailed.collect();
+        deliveries::queue(tx, &mailed, self.now).await?;
+        let alerts = accepted.into_iter().map(|(.., alert)| alert);
+        let shown: Vec<NewAlert> = alerts
             .filter(|alert| of(alert).shows(alert.kind))
             .collect();
-        let is_news = |alert: &&NewAlert| !alert.historic;
-        let sent = alerts.iter().filter(is_news).map(|alert| self.sent(alert));
-        let sent: Vec<Event> = sent.collect();
-        alerts::write(tx, &alerts, self.now).await?;
+        alerts::write(tx, &shown, self.now).await?;
+        let sent = shown.iter().filter(|alert| !alert.historic);
+        let sent: Vec<Event> = sent.map(|alert| self.sent(alert)).collect();
         event_log::append(tx, &sent).await?;
-        crash::point("notifier.before_commit");
-        Ok((outcomes, alerts))
+        Ok(shown)
     }
 
     fn sent(&self, alert: &NewAlert) -> Event {

@@ -21,6 +21,8 @@ pub mod categories;
 pub mod dashboard;
 /// Events that will never work.
 pub mod dead_letters;
+/// Alerts on their way to people by mail.
+pub mod deliveries;
 /// Tables as sea-orm knows them.
 pub mod entities;
 /// All that is somebody's, removed.

@@ -36,8 +36,6 @@ impl MigrationTrait for Migration {
         .to_owned();
         manager.create_table(choices).await?;
         let table = "deliveries";
-        let mut traceparent = ColumnDef::new("traceparent");
-        traceparent.string_len(55).null();
         let mut last_cause = ColumnDef::new("last_cause");
         last_cause.string_len(32).null();
         let deliveries = Table::create()
@@ -53,8 +51,8 @@ impl MigrationTrait for Migration {
             .col(string_len("source_event", 64))
             .col(uuid("source_event_id"))
             .col(uuid("correlation_id"))
-            .col(traceparent)
-            .col(moment_null("chain_begun_at"))
+            .col(string_len("traceparent", 55))
+            .col(moment("chain_begun_at"))
             .col(string_len("status", 16))
             .col(moment("due_at"))
             // When it is tried next; while it is being sent, when somebody else may.

@@ -9,6 +9,8 @@ pub enum Access {
     Scope(Scope),
     /// None does: matters of the account.
     SessionAlone,
+    /// Nobody needs to have signed in: the link of a mail says who it is for.
+    Link,
 }
 
 /// What opens the operation at this path; none of a path that nobody has thought of, which a session alone opens.
@@ -17,6 +19,7 @@ pub fn needed(is_get: bool, path: &str) -> Option<Access> {
     let books = if is_get { Scope::Read } else { Scope::Write };
     match path.split('/').nth(2)? {
         "auth" | "tokens" => Some(Access::SessionAlone),
+        "unsubscribe" => Some(Access::Link),
         "me" if !is_get => Some(Access::SessionAlone),
         "insights" => Some(Access::Scope(Scope::Ai)),
         "me" | "wallets" | "categories" | "transactions" | "recurring" | "upcoming" | "budgets"
@@ -54,6 +57,7 @@ mod tests {
             assert_eq!(needed(is_get, path), Some(Access::SessionAlone), "{path}");
         }
         let of = |is_get, path| needed(is_get, path);
+        assert_eq!(of(false, "/v1/unsubscribe"), Some(Access::Link));
         assert_eq!(of(true, "/v1/me"), Some(Access::Scope(Scope::Read)));
         let choices = "/v1/me/notifications";
         assert_eq!(of(true, choices), Some(Access::Scope(Scope::Read)));

@@ -31,7 +31,7 @@ use crate::http::problem::ProblemBody;
     servers((url = "/", description = "The server that gave this document")),
     tags(
         (name = "session", description = "Register, sign in, keep the session going, sign out."),
-        (name = "me", description = "The user who is signed in: currency, time zone, name."),
+        (name = "me", description = "The user who is signed in: currency, time zone, name; and what they are told of."),
         (name = "tokens", description = "Personal access tokens for scripts, with scopes and an expiry. The secret is shown once."),
         (name = "wallets", description = "Where the money is. A wallet has one currency for good."),
         (name = "categories", description = "What money was earned by or spent on. A usual set exists from registration on."),

@@ -126,7 +126,7 @@ impl Session {
         match access::needed(request.method() == Method::GET, &path) {
             Some(Access::Scope(scope)) if scopes.allow(scope) => Ok(()),
             Some(Access::Scope(scope)) => Err(Problem::scope_missing(scope)),
-            Some(Access::SessionAlone) | None => Err(Problem::session_needed()),
+            Some(Access::SessionAlone | Access::Link) | None => Err(Problem::session_needed()),
         }
     }
 }

@@ -73,6 +73,11 @@ const RULES: &[Rule] = &[
         needs: &["ai.url"],
         broken: figures_in_the_clear,
     },
+    Rule {
+        key: "email.public_url",
+        needs: &["email.smtp_url", "email.public_url"],
+        broken: links_to_nowhere,
+    },
 ];
 
 /// Adds a problem for each contradiction between sound values.
@@ -174,17 +179,39 @@ fn long_pause(merged: &Merged) -> Option<String> {
 
 /// The key and people's figures go there: off this machine in secret alone.
 fn figures_in_the_clear(merged: &Merged) -> Option<String> {
-    let url = reqwest::Url::parse(merged.text("ai.url")?).ok()?;
+    is_in_the_clear(merged.text("ai.url")?)?.then(|| {
+        "begins with http:, and the key and people's figures would go there in the clear: \
+         only on this machine"
+            .to_owned()
+    })
+}
+
+/// A mail must say how to get no more of them.
+fn links_to_nowhere(merged: &Merged) -> Option<String> {
+    let url = merged.text("email.public_url")?;
+    if url.is_empty() {
+        let sends = !merged.text("email.smtp_url")?.is_empty();
+        return sends.then(|| {
+            "is needed with email.smtp_url: links in mails lead there, by which mail is turned off"
+                .to_owned()
+        });
+    }
+    is_in_the_clear(url)?.then(|| {
+        "begins with http:, and who sees a link in the clear can turn somebody's mail off: \
+         only on this machine"
+            .to_owned()
+    })
+}
+
+/// Whether what goes to this URL goes over a network, and can be read there.
+fn is_in_the_clear(url: &str) -> Option<bool> {
+    let url = reqwest::Url::parse(url).ok()?;
     let host = url.host_str()?.trim_matches(['[', ']']);
     let is_here = host == "localhost"
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|ip| ip.is_loopback());
-    (url.scheme() == "http" && !is_here).then(|| {
-        "begins with http:, and the key and people's figures would go there in the clear: \
-         only on this machine"
-            .to_owned()
-    })
+    Some(url.scheme() == "http" && !is_here)
 }
 
 fn compare(

@@ -209,6 +209,12 @@ pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::new("email.ca_file", Kind::File),
     KeySpec::new("email.from", Kind::Text),
     KeySpec::integer("email.timeout_ms", 1, MINUTE_MS),
+    KeySpec::new(
+        "email.public_url",
+        Kind::Url {
+            schemes: &["http", "https"],
+        },
+    ),
 ];
 
 /// What is read from a secret store, where one is named: the same names as in the environment.

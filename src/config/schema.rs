@@ -447,6 +447,9 @@ pub struct Email {
     /// How long each step of sending may take: 1 ms to 1 min (`timeout_ms`).
     #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
     pub timeout: Duration,
+    /// Where people reach the public API; `None` (empty in the file) where no mail is sent.
+    #[serde(deserialize_with = "decode::url")]
+    pub public_url: Option<ConnectionUrl>,
 }
 
 #[cfg(test)]

@@ -491,21 +491,25 @@ pub struct BudgetReached {
 pub enum Channel {
     /// The list and the live stream of the application.
     InApp,
+    /// E-mail.
+    Email,
 }
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// It is where the user can see it.
+    /// It is where the user can see it; by e-mail: the mail server has taken it.
     Delivered,
+    /// It could not be delivered, and is not tried any more.
+    Failed,
 }
 
 /// Data of [`EventType::AlertSent`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertSent {
-    /// The alert.
+    /// The alert; one that is sent by e-mail alone is not in the list.
     pub alert_id: Uuid,
     /// Whom it is for.
     pub user_id: Uuid,
@@ -515,7 +519,7 @@ pub struct AlertSent {
     pub source_event: String,
     /// The id of that event.
     pub source_event_id: Uuid,
-    /// When it was delivered.
+    /// When it was delivered, or given up.
     pub delivered_at: DateTime<Utc>,
     /// What became of it.
     pub status: DeliveryStatus,

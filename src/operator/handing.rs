@@ -94,7 +94,8 @@ impl Hands {
             }
             HearingRole::Notifier => {
                 let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
-                Arc::new(Notifier::new(store, clock, ids))
+                let notifier = Notifier::new(store, clock, ids);
+                Arc::new(notifier.sending_email(config.email.smtp_url.is_some()))
             }
         };
         let counts = Arc::new(Counts::default());

@@ -209,11 +209,7 @@ pub async fn unsubscribe(tx: &Tx, user_id: Uuid, now: DateTime<Utc>) -> Result<b
 ///
 /// # Errors
 /// The unit of work cannot go on.
-pub(super) async fn bounced(
-    tx: &Tx,
-    user_id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub(super) async fn bounced(tx: &Tx, user_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     let mut is_now = get(&**tx, user_id).await?;
     if is_now.email_bounced_at.is_none() {
         is_now.email_bounced_at = Some(now);

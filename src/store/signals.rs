@@ -20,10 +20,12 @@ pub(crate) enum Signal {
     Alerted = 8,
     /// Another recurring booking may be due.
     Due = 16,
+    /// Another mail may be due.
+    Queued = 32,
 }
 
 /// What those who wait in other processes want to hear of. New events in the log are not among it, nor what is
-/// due: the process that wrote them takes them on.
+/// due or queued: the process that wrote them takes them on.
 const SHARED: u8 = Signal::Published as u8 | Signal::Projected as u8 | Signal::Alerted as u8;
 
 /// One channel for each kind of wake-up.
@@ -34,6 +36,7 @@ pub struct Signals {
     projected: watch::Sender<()>,
     alerted: watch::Sender<()>,
     due: watch::Sender<()>,
+    queued: watch::Sender<()>,
     /// The bits of what was committed here and other processes were not told of.
     untold: AtomicU8,
     tell: Notify,
@@ -48,6 +51,7 @@ impl Default for Signals {
             projected: channel(),
             alerted: channel(),
             due: channel(),
+            queued: channel(),
             untold: AtomicU8::new(0),
             tell: Notify::new(),
         }
@@ -85,6 +89,12 @@ impl Signals {
         self.due.subscribe()
     }
 
+    /// Woken when an alert was queued to be sent by mail.
+    #[must_use]
+    pub fn queued(&self) -> watch::Receiver<()> {
+        self.queued.subscribe()
+    }
+
     /// Sends the wake-ups whose bits are set, for what was committed here. Telling other processes
     /// is left to whoever waits for it: a commit waits for nobody.
     pub(super) fn send(&self, bits: u8) {
@@ -120,6 +130,7 @@ impl Signals {
             (Signal::Projected, &self.projected),
             (Signal::Alerted, &self.alerted),
             (Signal::Due, &self.due),
+            (Signal::Queued, &self.queued),
         ] {
             if bits & signal as u8 != 0 {
                 channel.send_replace(());

@@ -13,6 +13,9 @@ use crate::config::Retention;
 /// Rows that one batch removes at the most.
 const BATCH_MAX: i64 = 1_000;
 
+/// How long it is kept what became of an alert that was to be sent: a month, so that somebody can be told.
+const SENT_KEPT: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+
 /// How old things grow, and who still reads the log.
 #[derive(Debug, Clone)]
 pub struct Trim {
@@ -63,6 +66,7 @@ impl Trim {
         let log_before = age(self.retention.log);
         let inbox_before = age(self.retention.inbox);
         let keys_before = age(self.retention.idempotency);
+        let sent_before = age(SENT_KEPT);
         let mut gone = store
             .write(move |tx| async move { trim_log(&tx, read_by_all, log_before).await })
             .await?;
@@ -73,6 +77,7 @@ impl Trim {
             ("idempotency_keys", "created_at", keys_before),
             ("sessions", "expires_at", now),
             ("deleted_users", "deleted_at", inbox_before),
+            ("deliveries", "finished_at", sent_before),
         ] {
             gone += store
                 .write(move |tx| async move { old(&tx, table, column, before).await })

@@ -15,6 +15,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("dapr", LEAVES),
     ("gemini", LEAVES),
     ("mail", LEAVES),
+    ("links", LEAVES),
     ("domain", &[]),
     ("events", &["domain"]),
     ("store", &["domain", "events"]),
@@ -29,7 +30,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("http", BELOW_HTTP),
     ("api", BELOW_API),
     ("projector", BELOW_PROJECTOR),
-    ("notifier", BELOW_ROLES),
+    ("notifier", BELOW_NOTIFIER),
     ("secrets", &["dapr"]),
     (
         "app",
@@ -44,6 +45,8 @@ const RULES: &[(&str, &[&str])] = &[
             "http",
             "dapr",
             "gemini",
+            "mail",
+            "links",
             "api",
             "projector",
             "notifier",
@@ -74,11 +77,15 @@ const RULES: &[(&str, &[&str])] = &[
 /// Usable by anyone.
 const LEAVES: &[&str] = &["clock", "config", "crash", "lifecycle", "telemetry"];
 const BELOW_HTTP: &[&str] = &["domain", "events", "state", "store", "bus", "dapr"];
-const BELOW_ROLES: &[&str] = &["domain", "events", "state", "store", "bus", "http"];
+const BELOW_NOTIFIER: &[&str] = &[
+    "domain", "events", "state", "store", "bus", "http", "mail", "links",
+];
 const BELOW_PROJECTOR: &[&str] = &[
     "domain", "events", "state", "store", "bus", "http", "gemini",
 ];
-const BELOW_API: &[&str] = &["domain", "events", "redis", "state", "store", "bus", "http"];
+const BELOW_API: &[&str] = &[
+    "domain", "events", "redis", "state", "store", "bus", "http", "links",
+];
 
 /// Lines of a file at the most.
 const LINES_MAX: usize = 600;

@@ -54,7 +54,8 @@ impl Traits {
                 .all(|need| *need == SecurityRequirement::default())
         });
         let deletes_all = *method == HttpMethod::Delete && path == "/v1/me";
-        let writes = *method != HttpMethod::Get && !deletes_all && !path.starts_with("/v1/auth/");
+        let changes_books = !deletes_all && !is_open && !path.starts_with("/v1/auth/");
+        let writes = *method != HttpMethod::Get && changes_books;
         let waits = parameters(operation).any(|parameter| parameter.name == "wait_for");
         Self {
             is_open,

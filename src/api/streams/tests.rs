@@ -7,6 +7,7 @@ use super::*;
 use crate::clock::{Clock, Ids};
 use crate::config::{Config, LoadArgs};
 use crate::domain::money::Currency;
+use crate::domain::notification::AlertKind;
 use crate::events::Cause;
 use crate::store::alerts::NewAlert;
 use crate::store::users::{self, User};
@@ -49,7 +50,7 @@ async fn alert(api: &Api, user_id: Uuid) {
     let alert = NewAlert {
         id: api.ids.v7(now),
         user_id,
-        kind: "budget_warning",
+        kind: AlertKind::BudgetWarning,
         title: String::new(),
         message: String::new(),
         details: serde_json::json!({}),

@@ -317,6 +317,35 @@ impl Default for RecurringMetrics {
     }
 }
 
+/// What is counted of alerts that go out by a channel.
+#[derive(Clone)]
+pub struct DeliveryMetrics {
+    channel: &'static str,
+    oldest: Gauge,
+}
+
+impl DeliveryMetrics {
+    /// Looks the metrics of `channel` up.
+    #[must_use]
+    pub fn new(channel: &'static str) -> Self {
+        Self {
+            channel,
+            oldest: gauge!(names::DELIVERIES_OLDEST_DUE_SECONDS, "channel" => channel),
+        }
+    }
+
+    /// So many came to this end, or are tried again.
+    pub fn settled(&self, outcome: &'static str, count: usize) {
+        counter!(names::DELIVERIES_TOTAL, "channel" => self.channel, "outcome" => outcome)
+            .increment(count as u64);
+    }
+
+    /// The oldest that is due has waited so long.
+    pub fn oldest(&self, age: TimeDelta) {
+        self.oldest.set(seconds(age));
+    }
+}
+
 /// What is told of a pool of connections to the database.
 #[derive(Clone)]
 pub struct PoolMetrics {
@@ -372,6 +401,7 @@ opaque_debug!(
     HintMetrics,
     JobMetrics,
     RecurringMetrics,
+    DeliveryMetrics,
     PoolMetrics
 );
 

@@ -223,9 +223,15 @@ catalogue! {
     RECURRING_LAG_SECONDS = "wealth_recurring_lag_seconds",
         Kind::Gauge, Seconds, [], "How long the oldest recurring booking that is due has waited when this process looked, 0 when none does";
 
+    // Alerts that go out by mail.
+    DELIVERIES_TOTAL = "wealth_deliveries_total",
+        Kind::Counter, Count, ["channel" in ["email"], "outcome" in ["delivered", "failed", "bounced", "suppressed", "retried"]], "Alerts that were taken to be sent: the mail server has taken them; they are not tried any more; nothing is taken for the address; they are not wanted any more; they are tried again later";
+    DELIVERIES_OLDEST_DUE_SECONDS = "wealth_deliveries_oldest_due_seconds",
+        Kind::Gauge, Seconds, ["channel" in ["email"]], "How long the oldest alert that is due to be sent has waited when this process looked, 0 when none does";
+
     // What is done again and again, beside the work.
     JOB_RUNS_TOTAL = "wealth_job_runs_total",
-        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books, recurring books what is due, rules sorts what was booked";
+        Kind::Counter, Count, ["task", "outcome" in ["ok", "failed"]], "Runs of what is done again and again: trim removes what has grown old, limits forgets who has been quiet, insights looks at books, recurring books what is due, rules sorts what was booked, mail sends alerts";
     JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = "wealth_job_last_success_timestamp_seconds",
         Kind::Gauge, Seconds, ["task"], "When it was done last, in seconds since 1970";
 

@@ -1,0 +1,96 @@
+//! Turning mail off by the link of a mail, without a session.
+//!
+//! Programs look at links before people do, so that looking changes nothing: the page has a button. Mail programs that
+//! know the header `List-Unsubscribe-Post` (RFC 8058) press it themselves.
+
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
+use actix_web::{HttpResponse, get, post, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::Api;
+use crate::http::{Problem, Query};
+use crate::store::notifications;
+
+/// As `text/html` with its encoding.
+const PAGE: &str = "text/html; charset=utf-8";
+
+/// The page may do nothing but send its button's form to where it is from.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+const ASK: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
+    <title>No more e-mail</title></head><body><h1>No more e-mail?</h1>\
+    <p>Alerts will not be sent to you by e-mail any more. You find them in the application.</p>\
+    <form method=\"post\"><button>Send me no more e-mail</button></form></body></html>";
+
+const DONE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
+    <title>No more e-mail</title></head><body><h1>No more e-mail</h1>\
+    <p>Alerts will not be sent to you by e-mail any more. What you want to be told of by e-mail, you choose in the \
+    application.</p></body></html>";
+
+/// Whose mail.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LinkQuery {
+    /// As it stands in the link of a mail.
+    #[param(pattern = "^[A-Za-z0-9_-]{64}$", example = "token-of-a-mail")]
+    token: String,
+}
+
+fn whose(api: &Api, query: &LinkQuery) -> Result<Uuid, Problem> {
+    let found = api.links.whose(&query.token);
+    found.ok_or_else(|| Problem::field("?token", "this is no link of a mail from here"))
+}
+
+fn page(text: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(PAGE)
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .body(text)
+}
+
+/// What the link of a mail does: a page with a button. Looking at it changes nothing.
+#[utoipa::path(
+    tag = "me",
+    operation_id = "show_unsubscribe",
+    params(LinkQuery),
+    security(()),
+    responses((status = 200, description = "A page that asks", body = String, content_type = "text/html; charset=utf-8"))
+)]
+#[get("/v1/unsubscribe")]
+pub(super) async fn ask(
+    api: web::Data<Api>,
+    query: Query<LinkQuery>,
+) -> Result<HttpResponse, Problem> {
+    whose(&api, &query.0)?;
+    Ok(page(ASK))
+}
+
+/// Turn all e-mail off for whom the mail was, with one click (RFC 8058). The body says nothing and is not read.
+#[utoipa::path(
+    tag = "me",
+    operation_id = "unsubscribe",
+    params(LinkQuery),
+    security(()),
+    responses((status = 200, description = "No more e-mail is sent", body = String, content_type = "text/html; charset=utf-8"))
+)]
+#[post("/v1/unsubscribe")]
+pub(super) async fn confirm(
+    api: web::Data<Api>,
+    query: Query<LinkQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (user_id, now) = (whose(&api, &query.0)?, api.clock.now());
+    // Who has left gets none either.
+    let is_there = api
+        .store
+        .write(move |tx| async move { notifications::unsubscribe(&tx, user_id, now).await })
+        .await?;
+    if is_there {
+        tracing::info!(%user_id, "unsubscribed");
+    }
+    Ok(page(DONE))
+}

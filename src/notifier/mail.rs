@@ -1,0 +1,315 @@
+//! Channel e-mail: sends what was queued with the alerts, each user's in its order, and writes down what came of it.
+//!
+//! Any number of processes do it side by side: who takes a mail has it until the lease is over. What was sent by a
+//! process that ended before it could say so is sent again, with the same `Message-ID`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::{Clock, Ids};
+use crate::crash;
+use crate::links::Links;
+use crate::mail::{Cause, Fault, Letter, Mailer};
+use crate::store::deliveries::{self, Attempt, Claim, GIVEN_UP_AFTER, Outgoing, Settled};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::handles::{DeliveryMetrics, JobMetrics};
+
+/// How often it is looked for what has become due.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How soon it is looked again when something is left.
+const LEFT_AFTER: Duration = Duration::from_secs(1);
+/// How long the mail server is left alone that is away, or does not let us in.
+const AWAY_FOR: Duration = Duration::from_secs(15);
+/// Mails of one user before it is another one's turn.
+const IN_A_ROW_MAX: u32 = 32;
+/// How long who takes a mail has it.
+pub const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// How long sending may take at the most: less than the lease by far.
+const SENDING_MAX: Duration = Duration::from_secs(120);
+/// How long after the first attempt the second is; it doubles each time, up to the longest.
+const RETRY_MIN: TimeDelta = TimeDelta::seconds(30);
+const RETRY_MAX: TimeDelta = TimeDelta::hours(1);
+
+/// What a round has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Mails that were sent.
+    pub sent: u32,
+    /// Whether something is due still.
+    pub left: bool,
+    /// Whether the mail server is away, or takes nothing of us.
+    pub is_away: bool,
+}
+
+/// Brings mails to the mail server.
+#[derive(Debug, Clone)]
+pub struct Post {
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    mailer: Mailer,
+    links: Links,
+    public_url: String,
+    metrics: DeliveryMetrics,
+}
+
+impl Post {
+    /// By this mail server; links in mails lead to the server at the address.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        mailer: Mailer,
+        links: Links,
+        public_url: String,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            ids,
+            mailer,
+            links,
+            public_url,
+            metrics: DeliveryMetrics::new("email"),
+        }
+    }
+
+    /// Goes on until the process is told to stop. A mail that is being sent then is sent.
+    ///
+    /// # Errors
+    /// None: what cannot be done now is done later.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let job = JobMetrics::new("mail");
+        let mut queued = self.store.signals().queued();
+        while !stop.is_cancelled() {
+            queued.mark_unchanged();
+            let (wait, is_deaf) = match self.round(&stop).await {
+                Ok(round) if round.is_away => {
+                    job.failed();
+                    (AWAY_FOR, true)
+                }
+                Ok(round) if round.left => (LEFT_AFTER, false),
+                Ok(_) => {
+                    job.succeeded(self.clock.now());
+                    (LOOK_EVERY, false)
+                }
+                Err(error) => {
+                    job.failed();
+                    tracing::warn!(%error, "mail: will try again");
+                    (LEFT_AFTER, true)
+                }
+            };
+            let woken = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = queued.changed(), if !is_deaf => {}
+                }
+            };
+            let _ = timeout(wait, woken).await;
+        }
+        Ok(())
+    }
+
+    /// Sends what is due, of each user some; of what there is much, the rest is left for the next round.
+    ///
+    /// # Errors
+    /// The database cannot do it now.
+    pub async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
+        let now = self.clock.now();
+        let reads = self.store.reads();
+        let oldest = deliveries::oldest_due_of_all_users(reads, now).await?;
+        self.metrics
+            .oldest(oldest.map_or(TimeDelta::zero(), |due_at| now - due_at));
+        let mut round = Round::default();
+        for user_id in deliveries::due_of_all_users(reads, now).await? {
+            let mut steps = 0;
+            while steps < IN_A_ROW_MAX && !round.is_away && !stop.is_cancelled() {
+                steps += 1;
+                if !self.step(user_id, &mut round).await? {
+                    break;
+                }
+            }
+            round.left |= steps == IN_A_ROW_MAX;
+            if round.is_away || stop.is_cancelled() {
+                break;
+            }
+        }
+        Ok(round)
+    }
+
+    /// Takes the user's next mail and sends it; says whether there may be another.
+    async fn step(&self, user_id: Uuid, round: &mut Round) -> Result<bool, StoreError> {
+        let (now, ids) = (self.clock.now(), self.ids.clone());
+        let unit = move |tx| async move {
+            deliveries::claim(&tx, user_id, now, LEASE, || ids.v4()).await
+        };
+        let mail = match self.store.write(unit).await? {
+            Claim::Mail(mail) => mail,
+            Claim::Changed(settled) => {
+                for (how, count) in settled {
+                    self.metrics.settled(how.as_str(), count);
+                    tracing::info!(%user_id, outcome = how.as_str(), count, "mail");
+                }
+                return Ok(true);
+            }
+            Claim::Nothing => return Ok(false),
+        };
+        crash::point("mail.after_claim_before_send");
+        let told = timeout(SENDING_MAX, self.mailer.send(&self.letter(&mail))).await;
+        let told = told.unwrap_or(Err(Fault::Later(Cause::Late)));
+        crash::point("mail.after_send_before_mark");
+        round.sent += u32::from(told.is_ok());
+        round.is_away = matches!(
+            told,
+            Err(Fault::Later(Cause::Away | Cause::Late | Cause::Tls | Cause::SignIn(_)))
+        );
+        self.conclude(mail, told).await?;
+        Ok(true)
+    }
+
+    async fn conclude(&self, mail: Outgoing, told: Result<(), Fault>) -> Result<(), StoreError> {
+        let (now, ids) = (self.clock.now(), self.ids.clone());
+        let attempt = attempt_of(&mail, told, now);
+        let (mail_id, user_id) = (mail.id, mail.user_id);
+        let (count, number) = (mail.parts.len(), mail.attempt);
+        let unit = move |tx| async move {
+            deliveries::conclude(&tx, &mail, attempt, now, || ids.v4()).await
+        };
+        if !self.store.write(unit).await? {
+            return Ok(());
+        }
+        let outcome = outcome_of(attempt);
+        self.metrics.settled(outcome, count);
+        match told {
+            Ok(()) => tracing::info!(%mail_id, %user_id, attempt = number, count, outcome, "mail"),
+            Err(error) => {
+                tracing::warn!(%mail_id, %user_id, attempt = number, count, outcome, %error, "mail");
+            }
+        }
+        Ok(())
+    }
+
+    fn letter(&self, mail: &Outgoing) -> Letter {
+        let link = self.links.unsubscribe(&self.public_url, mail.user_id);
+        Letter {
+            to: mail.email.clone(),
+            subject: subject(mail),
+            text: text(mail, link.as_deref()),
+            message_id: format!("{}@wealth-companion", mail.id),
+            unsubscribe: link,
+        }
+    }
+}
+
+fn subject(mail: &Outgoing) -> String {
+    match &mail.parts[..] {
+        [only] => one_line(&only.title),
+        parts => format!("{} alerts", parts.len()),
+    }
+}
+
+/// Names are as people write them; a subject is one line.
+fn one_line(text: &str) -> String {
+    let words = text.split(|letter: char| letter.is_control());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn text(mail: &Outgoing, link: Option<&str>) -> String {
+    let is_one = mail.parts.len() == 1;
+    let mut text = String::new();
+    for part in &mail.parts {
+        if !is_one {
+            text.push_str(&part.title);
+            text.push('\n');
+        }
+        text.push_str(&part.message);
+        text.push_str("\n\n");
+    }
+    text.push_str("You have asked to be told of this by e-mail.\n");
+    if let Some(link) = link {
+        text.push_str("To get no more e-mail: ");
+        text.push_str(link);
+        text.push('\n');
+    }
+    text
+}
+
+/// What comes of what the mail server told.
+fn attempt_of(mail: &Outgoing, told: Result<(), Fault>, now: DateTime<Utc>) -> Attempt {
+    match told {
+        Ok(()) => Attempt::Taken,
+        Err(Fault::Bounced(_)) => Attempt::Bounced("bounced"),
+        Err(Fault::Refused(_)) => Attempt::Refused("refused"),
+        Err(Fault::Later(cause)) => {
+            let at = now + retry_after(mail.attempt, mail.id);
+            if at - mail.due_at() > GIVEN_UP_AFTER {
+                Attempt::Refused(word(cause))
+            } else {
+                Attempt::Again(at, word(cause))
+            }
+        }
+    }
+}
+
+const fn outcome_of(attempt: Attempt) -> &'static str {
+    match attempt {
+        Attempt::Taken => Settled::Delivered.as_str(),
+        Attempt::Again(..) => "retried",
+        Attempt::Refused(_) => Settled::Failed.as_str(),
+        Attempt::Bounced(_) => "bounced",
+    }
+}
+
+/// As it is kept.
+const fn word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Away => "away",
+        Cause::Late => "late",
+        Cause::Tls => "tls",
+        Cause::SignIn(_) => "sign_in",
+        Cause::Answer(_) => "not_now",
+        Cause::Malformed => "malformed",
+    }
+}
+
+/// How long after so many attempts the next one is: twice as long each time, less up to a half by the random bits of the
+/// mail's id, so that those who failed together do not come again together.
+fn retry_after(attempts: i16, mail_id: Uuid) -> TimeDelta {
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(16);
+    let full = RETRY_MIN
+        .checked_mul(1 << doublings)
+        .map_or(RETRY_MAX, |pause| pause.min(RETRY_MAX));
+    let (_, random) = mail_id.as_u64_pair();
+    let thousandths = i32::try_from(random % 501).unwrap_or(0);
+    full - full / 1_000 * thousandths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_differ_from_mail_to_mail() {
+        let ids = Ids::seeded(1);
+        for attempt in 1..=200 {
+            let full = RETRY_MIN * (1 << (attempt - 1).min(16));
+            let full = full.min(RETRY_MAX);
+            let pauses: Vec<TimeDelta> = (0..100)
+                .map(|_| retry_after(attempt, ids.v7(DateTime::UNIX_EPOCH)))
+                .collect();
+            let within = |pause: &TimeDelta| *pause <= full && *pause >= full / 2;
+            assert!(pauses.iter().all(within), "{attempt} {pauses:?}");
+            assert!(pauses.iter().min() < pauses.iter().max());
+        }
+    }
+
+    #[test]
+    fn a_subject_is_one_line() {
+        assert_eq!(one_line("Food\r\nBcc: eve@example.com"), "Food  Bcc: eve@example.com");
+    }
+}
