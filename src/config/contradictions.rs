@@ -1,7 +1,8 @@
 //! Compares values with each other: each is valid by itself, together they cannot be meant.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use crate::config::email::SmtpServer;
 use crate::config::merged::Merged;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::secrets;
@@ -72,6 +73,16 @@ const RULES: &[Rule] = &[
         key: "ai.url",
         needs: &["ai.url"],
         broken: figures_in_the_clear,
+    },
+    Rule {
+        key: "email.smtp_url",
+        needs: &["email.smtp_url"],
+        broken: password_in_the_clear,
+    },
+    Rule {
+        key: "email.from",
+        needs: &["email.smtp_url", "email.from"],
+        broken: mail_from_nobody,
     },
 ];
 
@@ -175,16 +186,33 @@ fn long_pause(merged: &Merged) -> Option<String> {
 /// The key and people's figures go there: off this machine in secret alone.
 fn figures_in_the_clear(merged: &Merged) -> Option<String> {
     let url = reqwest::Url::parse(merged.text("ai.url")?).ok()?;
-    let host = url.host_str()?.trim_matches(['[', ']']);
-    let is_here = host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    (url.scheme() == "http" && !is_here).then(|| {
+    (url.scheme() == "http" && !is_this_machine(url.host_str()?)).then(|| {
         "begins with http:, and the key and people's figures would go there in the clear: \
          only on this machine"
             .to_owned()
     })
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whoever listens could send mail in our name.
+fn password_in_the_clear(merged: &Merged) -> Option<String> {
+    let server = SmtpServer::parse(merged.text("email.smtp_url")?).ok()?;
+    let is_told = server.login.is_some() && !server.encryption.is_certain();
+    (is_told && !is_this_machine(&server.host)).then(|| {
+        "has a password, which would go there in the clear: only on this machine, or with \
+         tls=required or smtps:"
+            .to_owned()
+    })
+}
+
+fn mail_from_nobody(merged: &Merged) -> Option<String> {
+    let is_empty = |key| merged.text(key).map(str::is_empty);
+    (!is_empty("email.smtp_url")? && is_empty("email.from")?)
+        .then(|| "must say whom mail is from, since email.smtp_url is set".to_owned())
 }
 
 fn compare(
