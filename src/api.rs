@@ -155,7 +155,7 @@ impl Api {
 
     /// Whether mail is sent at all.
     pub(crate) fn sends_email(&self) -> bool {
-        self.config.email.smtp_url.is_some()
+        self.config.email.server.is_some()
     }
 
     /// Forgets callers who have been quiet; to be called now and then.

@@ -8,6 +8,7 @@
 
 mod check;
 mod contradictions;
+mod email;
 mod explain;
 mod keys;
 mod layers;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+pub use email::{Encryption, Login, Sender, SmtpServer};
 pub use explain::{Explanation, Setting, Shown};
 pub use problem::{ConfigErrors, Problem, ProblemKind};
 pub use schema::{
@@ -156,7 +158,7 @@ impl Loaded {
 
 impl Config {
     /// The names of what is read from a secret store, where `dapr.secretstore` names one.
-    pub const STORED_SECRETS: [&'static str; 4] = keys::STORED;
+    pub const STORED_SECRETS: [&'static str; 5] = keys::STORED;
 
     /// Reads all layers, later wins: embedded defaults, file, environment, secret store, flags.
     ///

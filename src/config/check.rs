@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ::config::ValueKind;
 use deadpool_redis::redis::{ConnectionAddr, IntoConnectionInfo};
 
+use crate::config::email::{Sender, SmtpServer};
 use crate::config::keys::{KEYS, Kind};
 use crate::config::merged::Merged;
 use crate::config::networks;
@@ -58,6 +59,8 @@ fn text_fault(kind: Kind, text: &str) -> Option<String> {
         Kind::Choice(words) => (!words.contains(&text))
             .then(|| format!("{text:?} is not one of: {}", words.join(", "))),
         Kind::Url { schemes } => url_fault(text, schemes),
+        Kind::Mailbox if text.is_empty() => None,
+        Kind::Mailbox => Sender::parse(text).err().map(str::to_owned),
         Kind::SigningKeys => secrets::parse_signing_keys(text)
             .err()
             .map(|error| error.to_string()),
@@ -88,6 +91,7 @@ fn url_fault(text: &str, schemes: &[&str]) -> Option<String> {
     match secrets::url_scheme(text) {
         Some(scheme) if schemes.contains(&scheme.as_str()) => match scheme.as_str() {
             "redis" | "rediss" => redis_url_fault(text),
+            "smtp" | "smtps" => SmtpServer::parse(text).err().map(str::to_owned),
             _ => None,
         },
         // Without the slashes it could be `user:password`.

@@ -1,7 +1,8 @@
 //! Compares values with each other: each is valid by itself, together they cannot be meant.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use crate::config::email::SmtpServer;
 use crate::config::merged::Merged;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::secrets;
@@ -72,6 +73,16 @@ const RULES: &[Rule] = &[
         key: "ai.url",
         needs: &["ai.url"],
         broken: figures_in_the_clear,
+    },
+    Rule {
+        key: "email.smtp_url",
+        needs: &["email.smtp_url"],
+        broken: password_in_the_clear,
+    },
+    Rule {
+        key: "email.from",
+        needs: &["email.smtp_url", "email.from"],
+        broken: mail_from_nobody,
     },
     Rule {
         key: "email.public_url",
@@ -179,39 +190,57 @@ fn long_pause(merged: &Merged) -> Option<String> {
 
 /// The key and people's figures go there: off this machine in secret alone.
 fn figures_in_the_clear(merged: &Merged) -> Option<String> {
-    is_in_the_clear(merged.text("ai.url")?)?.then(|| {
+    let url = reqwest::Url::parse(merged.text("ai.url")?).ok()?;
+    (url.scheme() == "http" && !is_this_machine(url.host_str()?)).then(|| {
         "begins with http:, and the key and people's figures would go there in the clear: \
          only on this machine"
             .to_owned()
     })
 }
 
-/// A mail must say how to get no more of them.
-fn links_to_nowhere(merged: &Merged) -> Option<String> {
-    let url = merged.text("email.public_url")?;
-    if url.is_empty() {
-        let sends = !merged.text("email.smtp_url")?.is_empty();
-        return sends.then(|| {
-            "is needed with email.smtp_url: links in mails lead there, by which mail is turned off"
-                .to_owned()
-        });
-    }
-    is_in_the_clear(url)?.then(|| {
-        "begins with http:, and who sees a link in the clear can turn somebody's mail off: \
-         only on this machine"
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whoever listens could send mail in our name.
+fn password_in_the_clear(merged: &Merged) -> Option<String> {
+    let server = SmtpServer::parse(merged.text("email.smtp_url")?).ok()?;
+    let is_told = server.login.is_some() && !server.encryption.is_certain();
+    (is_told && !is_this_machine(&server.host)).then(|| {
+        "has a password, which would go there in the clear: only on this machine, or with \
+         tls=required or smtps:"
             .to_owned()
     })
 }
 
-/// Whether what goes to this URL goes over a network, and can be read there.
-fn is_in_the_clear(url: &str) -> Option<bool> {
-    let url = reqwest::Url::parse(url).ok()?;
-    let host = url.host_str()?.trim_matches(['[', ']']);
-    let is_here = host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    Some(url.scheme() == "http" && !is_here)
+fn mail_from_nobody(merged: &Merged) -> Option<String> {
+    let is_empty = |key| merged.text(key).map(str::is_empty);
+    (!is_empty("email.smtp_url")? && is_empty("email.from")?)
+        .then(|| "must say whom mail is from, since email.smtp_url is set".to_owned())
+}
+
+/// A mail must say how to get no more of them, in a way that works.
+fn links_to_nowhere(merged: &Merged) -> Option<String> {
+    let text = merged.text("email.public_url")?;
+    if text.is_empty() {
+        let sends = !merged.text("email.smtp_url")?.is_empty();
+        return sends.then(|| {
+            "must say where people reach the API, since email.smtp_url is set: links in mails \
+             lead there, by which mail is turned off"
+                .to_owned()
+        });
+    }
+    let url = reqwest::Url::parse(text).ok()?;
+    let is_bare = url.username().is_empty() && url.query().is_none() && url.fragment().is_none();
+    if !is_bare {
+        return Some("must be a URL without a user, a query or a fragment".to_owned());
+    }
+    (url.scheme() == "http" && !is_this_machine(url.host_str()?)).then(|| {
+        "begins with http:, and whoever sees a link in the clear could turn somebody's mail off: \
+         only on this machine"
+            .to_owned()
+    })
 }
 
 fn compare(

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// A URL, maybe with a password, of one of these schemes; or empty.
     Url { schemes: &'static [&'static str] },
+    /// `ADDRESS` or `NAME <ADDRESS>`, of e-mail; or empty.
+    Mailbox,
     /// One or several secrets that sign tokens; or empty.
     SigningKeys,
     /// A secret; or empty.
@@ -207,7 +209,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     )
     .or_env("SMTP_URL"),
     KeySpec::new("email.ca_file", Kind::File),
-    KeySpec::new("email.from", Kind::Text),
+    KeySpec::new("email.from", Kind::Mailbox),
     KeySpec::integer("email.timeout_ms", 1, MINUTE_MS),
     KeySpec::new(
         "email.public_url",
@@ -218,11 +220,12 @@ pub(super) const KEYS: &[KeySpec] = &[
 ];
 
 /// What is read from a secret store, where one is named: the same names as in the environment.
-pub(super) const STORED: [&str; 4] = [
+pub(super) const STORED: [&str; 5] = [
     "DATABASE_URL",
     "GEMINI_API_KEY",
     "JWT_SECRET_KEY",
     "REDIS_URL",
+    "SMTP_URL",
 ];
 
 impl KeySpec {

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::config::email::{Sender, SmtpServer};
 use crate::config::secrets::{self, ConnectionUrl, SigningKey};
 
 /// The name of the database file in the data directory.
@@ -436,15 +437,16 @@ pub struct Ai {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Email {
-    /// The server that takes it, with user and password; `None` (empty in the file): no mail.
-    #[serde(deserialize_with = "decode::url")]
-    pub smtp_url: Option<ConnectionUrl>,
+    /// The server that takes it (`smtp_url`); `None` (empty in the file): no mail.
+    #[serde(rename = "smtp_url", deserialize_with = "decode::smtp_server")]
+    pub server: Option<SmtpServer>,
     /// Certificates of those whom it trusts; `None` (empty in the file) trusts the public authorities.
     #[serde(deserialize_with = "decode::file")]
     pub ca_file: Option<PathBuf>,
-    /// The sender: an address, with a name maybe.
-    pub from: String,
-    /// How long each step of sending may take: 1 ms to 1 min (`timeout_ms`).
+    /// Whom mail is from; `None` (empty in the file) only where no server is named.
+    #[serde(deserialize_with = "decode::sender")]
+    pub from: Option<Sender>,
+    /// How long the server may take for one mail, connecting included: 1 ms to 1 min (`timeout_ms`).
     #[serde(rename = "timeout_ms", deserialize_with = "decode::millis")]
     pub timeout: Duration,
     /// Where people reach the public API; `None` (empty in the file) where no mail is sent.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, Ids};
 use crate::crash;
 use crate::links::Links;
-use crate::mail::{Cause, Fault, Letter, Mailer};
+use crate::mail::{Cause, Fault, Mail, Mailer};
 use crate::store::deliveries::{self, Attempt, Claim, GIVEN_UP_AFTER, Outgoing, Settled};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::handles::{DeliveryMetrics, JobMetrics};
@@ -26,10 +26,14 @@ const LEFT_AFTER: Duration = Duration::from_secs(1);
 const AWAY_FOR: Duration = Duration::from_secs(15);
 /// Mails of one user before it is another one's turn.
 const IN_A_ROW_MAX: u32 = 32;
-/// How long who takes a mail has it.
+/// How long who takes a mail has it: longer by far than the mail server may take for one.
 pub const LEASE: TimeDelta = TimeDelta::minutes(5);
-/// How long sending may take at the most: less than the lease by far.
-const SENDING_MAX: Duration = Duration::from_secs(120);
+/// Mails in a row that the mail server does not take now, before it is left alone: one may be for an address that is to
+/// come again later.
+const AWAY_MAX: u32 = 3;
+/// Refused by its name, whatever the mail says: there is no such mailbox, it has moved, its name is none, it takes no
+/// mail (RFC 5321, 4.2.3; RFC 7504). A mailbox that is full takes the next one.
+const OF_THE_ADDRESS: [u16; 4] = [550, 551, 553, 556];
 /// How long after the first attempt the second is; it doubles each time, up to the longest.
 const RETRY_MIN: TimeDelta = TimeDelta::seconds(30);
 const RETRY_MAX: TimeDelta = TimeDelta::hours(1);
@@ -41,8 +45,18 @@ pub struct Round {
     pub sent: u32,
     /// Whether something is due still.
     pub left: bool,
-    /// Whether the mail server is away, or takes nothing of us.
-    pub is_away: bool,
+    /// Mails since the last that was sent which the mail server did not take now.
+    pub away_in_a_row: u32,
+    /// Whether it takes nothing of us.
+    pub is_refused: bool,
+}
+
+impl Round {
+    /// Whether the mail server is to be left alone for a while.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        self.is_refused || self.away_in_a_row >= AWAY_MAX
+    }
 }
 
 /// Brings mails to the mail server.
@@ -89,7 +103,7 @@ impl Post {
         while !stop.is_cancelled() {
             queued.mark_unchanged();
             let (wait, is_deaf) = match self.round(&stop).await {
-                Ok(round) if round.is_away => {
+                Ok(round) if round.is_away() => {
                     job.failed();
                     (AWAY_FOR, true)
                 }
@@ -128,14 +142,14 @@ impl Post {
         let mut round = Round::default();
         for user_id in deliveries::due_of_all_users(reads, now).await? {
             let mut steps = 0;
-            while steps < IN_A_ROW_MAX && !round.is_away && !stop.is_cancelled() {
+            while steps < IN_A_ROW_MAX && !round.is_away() && !stop.is_cancelled() {
                 steps += 1;
                 if !self.step(user_id, &mut round).await? {
                     break;
                 }
             }
             round.left |= steps == IN_A_ROW_MAX;
-            if round.is_away || stop.is_cancelled() {
+            if round.is_away() || stop.is_cancelled() {
                 break;
             }
         }
@@ -160,21 +174,23 @@ impl Post {
             Claim::Nothing => return Ok(false),
         };
         crash::point("mail.after_claim_before_send");
-        let told = timeout(SENDING_MAX, self.mailer.send(&self.letter(&mail))).await;
-        let told = told.unwrap_or(Err(Fault::Later(Cause::Late)));
+        let told = self.mailer.send(&self.written(&mail)).await;
         crash::point("mail.after_send_before_mark");
-        round.sent += u32::from(told.is_ok());
-        round.is_away = matches!(
-            told,
-            Err(Fault::Later(Cause::Away | Cause::Late | Cause::Tls | Cause::SignIn(_)))
-        );
+        match &told {
+            Ok(()) => {
+                round.sent += 1;
+                round.away_in_a_row = 0;
+            }
+            Err(fault) if fault.cause == Cause::Away => round.away_in_a_row += 1,
+            Err(fault) => round.is_refused |= matches!(fault.cause, Cause::Tls | Cause::SignIn),
+        }
         self.conclude(mail, told).await?;
         Ok(true)
     }
 
     async fn conclude(&self, mail: Outgoing, told: Result<(), Fault>) -> Result<(), StoreError> {
         let (now, ids) = (self.clock.now(), self.ids.clone());
-        let attempt = attempt_of(&mail, told, now);
+        let attempt = attempt_of(&mail, told.as_ref().err().map(|fault| fault.cause), now);
         let (mail_id, user_id) = (mail.id, mail.user_id);
         let (count, number) = (mail.parts.len(), mail.attempt);
         let unit = move |tx| async move {
@@ -194,14 +210,15 @@ impl Post {
         Ok(())
     }
 
-    fn letter(&self, mail: &Outgoing) -> Letter {
+    fn written(&self, mail: &Outgoing) -> Mail {
         let link = self.links.unsubscribe(&self.public_url, mail.user_id);
-        Letter {
+        Mail {
             to: mail.email.clone(),
+            id: mail.id,
             subject: subject(mail),
             text: text(mail, link.as_deref()),
-            message_id: format!("{}@wealth-companion", mail.id),
-            unsubscribe: link,
+            // Mail programs ask in secret alone (RFC 8058, 3.1).
+            unsubscribe: link.filter(|link| link.starts_with("https:")),
         }
     }
 }
@@ -239,13 +256,15 @@ fn text(mail: &Outgoing, link: Option<&str>) -> String {
     text
 }
 
-/// What comes of what the mail server told.
-fn attempt_of(mail: &Outgoing, told: Result<(), Fault>, now: DateTime<Utc>) -> Attempt {
-    match told {
-        Ok(()) => Attempt::Taken,
-        Err(Fault::Bounced(_)) => Attempt::Bounced("bounced"),
-        Err(Fault::Refused(_)) => Attempt::Refused("refused"),
-        Err(Fault::Later(cause)) => {
+/// What comes of what the mail server made of a mail.
+fn attempt_of(mail: &Outgoing, fault: Option<Cause>, now: DateTime<Utc>) -> Attempt {
+    let Some(cause) = fault else {
+        return Attempt::Taken;
+    };
+    match cause {
+        Cause::Refused { code } if OF_THE_ADDRESS.contains(&code) => Attempt::Bounced(word(cause)),
+        Cause::Refused { .. } | Cause::Unsendable => Attempt::Refused(word(cause)),
+        Cause::Away | Cause::Tls | Cause::SignIn => {
             let at = now + retry_after(mail.attempt, mail.id);
             if at - mail.due_at() > GIVEN_UP_AFTER {
                 Attempt::Refused(word(cause))
@@ -269,11 +288,10 @@ const fn outcome_of(attempt: Attempt) -> &'static str {
 const fn word(cause: Cause) -> &'static str {
     match cause {
         Cause::Away => "away",
-        Cause::Late => "late",
         Cause::Tls => "tls",
-        Cause::SignIn(_) => "sign_in",
-        Cause::Answer(_) => "not_now",
-        Cause::Malformed => "malformed",
+        Cause::SignIn => "sign_in",
+        Cause::Refused { .. } => "refused",
+        Cause::Unsendable => "unsendable",
     }
 }
 

@@ -95,7 +95,7 @@ impl Hands {
             HearingRole::Notifier => {
                 let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
                 let notifier = Notifier::new(store, clock, ids);
-                Arc::new(notifier.sending_email(config.email.smtp_url.is_some()))
+                Arc::new(notifier.sending_email(config.email.server.is_some()))
             }
         };
         let counts = Arc::new(Counts::default());

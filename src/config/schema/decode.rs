@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
+use crate::config::email::{Sender, SmtpServer};
 use crate::config::networks;
 use crate::config::secrets::{self, ConnectionUrl, SigningKey};
 
@@ -87,4 +88,22 @@ pub(super) fn signing_keys<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<SigningKey>, D::Error> {
     secrets::parse_signing_keys(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// The URL of a mail server; empty is none.
+pub(super) fn smtp_server<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SmtpServer>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let server = (!text.is_empty()).then(|| SmtpServer::parse(&text));
+    server.transpose().map_err(de::Error::custom)
+}
+
+/// Whom mail is from; empty is nobody.
+pub(super) fn sender<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Sender>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let sender = (!text.is_empty()).then(|| Sender::parse(&text));
+    sender.transpose().map_err(de::Error::custom)
 }
