@@ -325,7 +325,10 @@ impl Parts {
     fn notifier(&self) -> anyhow::Result<Arc<dyn Handler>> {
         let (store, clock, ids) = (self.store.clone(), self.clock.clone(), self.ids.clone());
         let notifier = Notifier::new(store.clone(), clock.clone(), ids.clone());
-        let (mailer, public_url) = (Mailer::new(&self.config.email)?, &self.config.email.public_url);
+        let (mailer, public_url) = (
+            Mailer::new(&self.config.email)?,
+            &self.config.email.public_url,
+        );
         let Some((mailer, public_url)) = mailer.zip(public_url.as_ref()) else {
             return Ok(Arc::new(notifier));
         };

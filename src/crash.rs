@@ -18,7 +18,10 @@ pub const POINTS: &[&str] = &[
 ];
 
 /// Every crash point of an alert's way by mail, after those.
-pub const MAIL_POINTS: &[&str] = &["mail.after_claim_before_send", "mail.after_send_before_mark"];
+pub const MAIL_POINTS: &[&str] = &[
+    "mail.after_claim_before_send",
+    "mail.after_send_before_mark",
+];
 
 /// Dies here if the environment names this point.
 #[cfg(debug_assertions)]

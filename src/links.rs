@@ -129,7 +129,14 @@ mod tests {
             let other = String::from_utf8(other).unwrap();
             assert_eq!(links.whose(&other), None, "{other}");
         }
-        for wrong in ["", "A", &token[1..], &format!("{token}AA"), &format!("{token}="), "🦀"] {
+        for wrong in [
+            "",
+            "A",
+            &token[1..],
+            &format!("{token}AA"),
+            &format!("{token}="),
+            "🦀",
+        ] {
             assert_eq!(links.whose(wrong), None, "{wrong}");
         }
         assert_eq!(Links::new(&[key('b')]).whose(&token), None);

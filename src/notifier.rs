@@ -165,9 +165,7 @@ impl Unit {
         let mailed: Vec<_> = mailed.collect();
         deliveries::queue(tx, &mailed, self.now).await?;
         let alerts = accepted.into_iter().map(|(.., alert)| alert);
-        let shown: Vec<NewAlert> = alerts
-            .filter(|alert| of(alert).shows(alert.kind))
-            .collect();
+        let shown: Vec<NewAlert> = alerts.filter(|alert| of(alert).shows(alert.kind)).collect();
         alerts::write(tx, &shown, self.now).await?;
         let sent = shown.iter().filter(|alert| !alert.historic);
         let sent: Vec<Event> = sent.map(|alert| self.sent(alert)).collect();

@@ -159,9 +159,8 @@ impl Post {
     /// Takes the user's next mail and sends it; says whether there may be another.
     async fn step(&self, user_id: Uuid, round: &mut Round) -> Result<bool, StoreError> {
         let (now, ids) = (self.clock.now(), self.ids.clone());
-        let unit = move |tx| async move {
-            deliveries::claim(&tx, user_id, now, LEASE, || ids.v4()).await
-        };
+        let unit =
+            move |tx| async move { deliveries::claim(&tx, user_id, now, LEASE, || ids.v4()).await };
         let mail = match self.store.write(unit).await? {
             Claim::Mail(mail) => mail,
             Claim::Changed(settled) => {
@@ -328,6 +327,9 @@ mod tests {
 
     #[test]
     fn a_subject_is_one_line() {
-        assert_eq!(one_line("Food\r\nBcc: eve@example.com"), "Food  Bcc: eve@example.com");
+        assert_eq!(
+            one_line("Food\r\nBcc: eve@example.com"),
+            "Food  Bcc: eve@example.com"
+        );
     }
 }

@@ -372,7 +372,8 @@ fn consumers(parts: (Store, Clock, Ids), config: &Config) -> (Arc<Consumer>, Arc
         Arc::new(Consumer::new(handler, store, state, clock, ids))
     };
     let projector = Projector::new(store.clone(), clock.clone(), ids.clone());
-    let notifier = Notifier::new(store.clone(), clock.clone(), ids.clone());
+    let notifier = Notifier::new(store.clone(), clock.clone(), ids.clone())
+        .sending_email(config.email.server.is_some());
     (consumer(Arc::new(projector)), consumer(Arc::new(notifier)))
 }
 

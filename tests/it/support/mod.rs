@@ -15,6 +15,8 @@ pub(crate) mod gemini;
 pub(crate) mod kafka;
 /// People who book and listen, whatever happens.
 pub(crate) mod load;
+/// Mailboxes of the stack's mail server.
+pub(crate) mod mailbox;
 /// The routes as the server tells of them.
 pub(crate) mod openapi;
 /// Parts of a test's own, to be stopped and killed.
