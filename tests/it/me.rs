@@ -146,6 +146,8 @@ async fn whoever_leaves_leaves_no_trace() {
     live(&ada, &today).await;
     let script = json!({"name": "secret of ada", "scopes": ["read"]});
     ada.post("/v1/tokens", &script).await.expect(201);
+    let email = json!({"kinds": {"budget_exceeded": {"email": true}}});
+    ada.patch("/v1/me/notifications", &email).await.expect(200);
     let login = json!({"email": ada.email, "password": PASSWORD});
     let elsewhere = ada.signed_in_again(&world).await;
     elsewhere.get("/v1/me").await.expect(200);
@@ -159,6 +161,7 @@ async fn whoever_leaves_leaves_no_trace() {
         "dead_letters",
         "event_log",
         "idempotency_keys",
+        "notification_choices",
         "personal_tokens",
         "sessions",
     ] {

@@ -39,6 +39,8 @@ RULES = (
     "texts are asked with ", "must be a decimal such as ", "must be the id of a wallet", "must be income, expense",
     "must be a regular expression", "this regular expression is too large", "is a regular expression",
     "a rule sets a category",
+    # Notifications: what goes together, and whose a link is.
+    "quiet hours end at another time", "say ok when your address takes", "this is no link of a mail",
     # Personal access tokens: until when.
     "this moment has passed", "good for ten years",
     # Goals and budgets that carry over.

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use wealth_companion::clock::Clock;
 
 use super::operation::{Document, Operation};
+use crate::support::mailbox;
 use crate::support::openapi::insight;
 use crate::support::{Answer, Person, World};
 
@@ -40,6 +41,8 @@ pub(super) struct Owner {
     insight: String,
     rate: String,
     token: String,
+    /// Of the link in mails.
+    link_token: String,
     rule: String,
     rule_run: String,
     unused_wallet: String,
@@ -87,6 +90,7 @@ impl Owner {
         let token = person.post("/v1/tokens", &token).await.expect(201).id();
         Self {
             token,
+            link_token: mailbox::token_of(world, &person),
             rule,
             rule_run,
             insight,
@@ -147,6 +151,17 @@ impl Owner {
         example
     }
 
+    /// The examples of the query, with the secret of this owner.
+    fn own_query(&self, operation: &Operation) -> Vec<(String, String)> {
+        let mut query = operation.example_of("query");
+        for (name, value) in &mut query {
+            if name == "token" {
+                value.clone_from(&self.link_token);
+            }
+        }
+        query
+    }
+
     /// The operation's call with its own examples.
     pub(super) fn call(&self, document: &Document, operation: &Operation) -> Call {
         let is_open = operation.spec["security"] == json!([{}]);
@@ -157,7 +172,7 @@ impl Owner {
             } else {
                 operation.path.clone()
             },
-            query: operation.example_of("query"),
+            query: self.own_query(operation),
             token: (!is_open).then(|| self.person.token.clone()),
             headers: operation.example_of("header"),
             body: document

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use wealth_companion::clock::Ids;
+use wealth_companion::links::Links;
 
-use super::Stack;
+use super::{Person, Stack, World, stack};
 
 /// Where people reach the API, as the links of mails have it.
 pub(crate) const PUBLIC_URL: &str = "https://books.example.com";
@@ -30,6 +31,20 @@ pub(crate) fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a s
 /// A name that nobody else has; what the server makes of mail for it depends on how it begins.
 pub(crate) fn name(like: &str) -> String {
     format!("{like}-{}", Ids::system().v4().simple())
+}
+
+/// The token of the link in the person's mails.
+pub(crate) fn token_of(world: &World, person: &Person) -> String {
+    let file = world.data_dir.path().join("jwt_secret_key");
+    let key = match stack::on_postgres() {
+        true => stack::SIGNING_KEY.to_owned(),
+        false => std::fs::read_to_string(file).expect("a key"),
+    };
+    let config = super::config_with(&[("auth.jwt_secret_key", &key)]);
+    let links = Links::new(&config.auth.signing_keys);
+    let link = links.unsubscribe("", person.id.parse().expect("an id"));
+    let link = link.expect("a link");
+    link.split_once('=').expect("a token").1.to_owned()
 }
 
 /// A mail as it came.
