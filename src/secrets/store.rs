@@ -158,7 +158,10 @@ fn missing(config: &Config, need: Need) -> Vec<&'static str> {
         (JWT_SECRET_KEY, config.auth.signing_keys.is_empty()),
         (REDIS_URL, is_redis_missing),
         // Only who asks for nothing else cannot do without mail.
-        (SMTP_URL, need == Need::Mail && config.email.server.is_none()),
+        (
+            SMTP_URL,
+            need == Need::Mail && config.email.server.is_none(),
+        ),
     ];
     let needed = needed.into_iter();
     needed
