@@ -168,7 +168,7 @@ enum Command {
     },
     /// See whether mail goes out
     #[command(after_help = "Example:\n  \
-        wealth-companion email test ada@example.com    send a letter as it is set up in [email]")]
+        wealth-companion email test ada@example.com    send a mail as [email] says")]
     Email {
         #[command(subcommand)]
         command: EmailCommand,
@@ -257,7 +257,9 @@ impl Cli {
             Some(Command::Rates { command }) => {
                 rates::run(&command, &self.settings.with_database()?)
             }
-            Some(Command::Email { command }) => email::run(&command, &self.settings.load()?.config),
+            Some(Command::Email { command }) => {
+                email::run(&command, &self.settings.with(Need::Mail)?)
+            }
             Some(Command::Config { command }) => show_config(&command, &self.settings.load()?),
         }
     }
@@ -270,9 +272,14 @@ impl Settings {
 
     /// As a command needs it that works on the database.
     fn with_database(&self) -> anyhow::Result<Config> {
+        self.with(Need::Database)
+    }
+
+    /// With those secrets of the secret store that a command needs, where one is named.
+    fn with(&self, need: Need) -> anyhow::Result<Config> {
         let loaded = self.load()?;
         let say = |text: &str| eprintln!("wealth-companion: {text}");
-        let resolved = store::resolve(self.args(), loaded, Need::Database, say);
+        let resolved = store::resolve(self.args(), loaded, need, say);
         Ok(on_runtime(resolved)?.config)
     }
 

@@ -94,7 +94,7 @@ impl Mailer {
         let to: Address = mail
             .to
             .parse()
-            .map_err(|_| Fault::unsendable("the address is none"))?;
+            .map_err(|_| Fault::unsendable("that is no address"))?;
         let mut message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
@@ -134,5 +134,114 @@ fn with(message: MessageBuilder, name: &'static str, value: String) -> MessageBu
 impl fmt::Debug for Mailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mailer").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Mail, Mailer};
+    use crate::config::{Config, LoadArgs};
+    use crate::mail::Cause;
+
+    fn mailer(from: &str) -> Mailer {
+        let args = LoadArgs::new()
+            .flag(
+                "email.smtp_url",
+                "smtps://ann:S3CR3T@mail.example.com",
+                "--set",
+            )
+            .flag("email.from", from, "--set");
+        let config = Config::load(&args).expect("good settings").config;
+        Mailer::new(&config.email)
+            .expect("a mailer")
+            .expect("a server is named")
+    }
+
+    /// The names of the headers, in their order.
+    fn names(written: &[u8]) -> Vec<String> {
+        let text = String::from_utf8(written.to_vec()).expect("UTF-8");
+        let (head, _) = text.split_once("\r\n\r\n").expect("an end of the headers");
+        let lines = head.split("\r\n");
+        let lines = lines.filter(|line| !line.starts_with([' ', '\t']));
+        lines
+            .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    const NAMES: [&str; 10] = [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Auto-Submitted",
+        "List-Unsubscribe",
+        "List-Unsubscribe-Post",
+        "MIME-Version",
+        "Content-Transfer-Encoding",
+    ];
+
+    /// What somebody tries who wants to send mail of their own: line ends of all kinds, names of headers, brackets.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("\r\n".to_owned()),
+            Just("\n".to_owned()),
+            Just("\r".to_owned()),
+            Just("\u{2028}".to_owned()),
+            Just("\0".to_owned()),
+            Just("Bcc: eve@example.com".to_owned()),
+            Just("=?utf-8?b?DQo=?=".to_owned()),
+            Just(">".to_owned()),
+            "\\PC{0,80}",
+            "[ -~]{0,80}",
+            any::<String>(),
+        ];
+        proptest::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_adds_a_header_or_one_to_whom_it_goes(
+            to in prop_oneof![
+                Just("ada@example.com".to_owned()),
+                hostile(),
+                hostile().prop_map(|it| format!("{it}@example.com")),
+                hostile().prop_map(|it| format!("\"{it}\"@example.com")),
+                hostile().prop_map(|it| format!("ada@{it}")),
+            ],
+            subject in hostile(),
+            text in hostile(),
+            unsubscribe in prop_oneof![
+                Just("https://example.com/?token=1".to_owned()),
+                hostile().prop_map(|it| format!("https://example.com/{it}")),
+            ],
+        ) {
+            let mail = Mail { to, id: uuid::Uuid::nil(), subject, text, unsubscribe: Some(unsubscribe) };
+            match mailer("a@example.com").message(&mail) {
+                Ok(message) => {
+                    let mut names = names(&message.formatted());
+                    let mut expected = NAMES.map(str::to_owned).to_vec();
+                    expected.push("Content-Type".to_owned());
+                    names.sort();
+                    expected.sort();
+                    prop_assert_eq!(names, expected);
+                    let to = message.envelope().to();
+                    prop_assert_eq!(to.len(), 1);
+                    prop_assert_eq!(to[0].to_string(), mail.to);
+                }
+                Err(fault) => {
+                    prop_assert_eq!(fault.cause, Cause::Unsendable);
+                    prop_assert!(mail.to.len() < 5 || !fault.to_string().contains(&mail.to));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mailer_shows_neither_its_password_nor_its_user() {
+        let shown = format!("{:?}", mailer("Ann <a@example.com>"));
+        assert_eq!(shown, "Mailer { .. }");
     }
 }

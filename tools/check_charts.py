@@ -42,7 +42,7 @@ builds.PROGRAMS.update({
                             programs.HERE / "kube-score", static=True),
 })
 # The bare names by which the binary takes secrets (src/config/keys.rs); whoever renames one breaks `check_settings`.
-SECRET_VARIABLES = ("DATABASE_URL", "JWT_SECRET_KEY", "REDIS_URL", "GEMINI_API_KEY")
+SECRET_VARIABLES = ("DATABASE_URL", "JWT_SECRET_KEY", "REDIS_URL", "GEMINI_API_KEY", "SMTP_URL")
 TOOLS = ("helm", "kubectl", "kubeconform", "kube-score")
 
 # Each is rendered with each: roles, ways in, ways of secrets, autoscaling, Dapr or not.
@@ -406,7 +406,7 @@ def complete(found, values):
     yield from (f"{kind} {name} is missing" for kind, name in wanted if (kind, name) not in named)
     if policy := named.get(("NetworkPolicy", "wealth-companion")):
         ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
-        needed = {53, 5432, 6379, 443, 4318, *((9093,) if uses_dapr else ())}
+        needed = {53, 5432, 6379, 443, 465, 587, 4318, *((9093,) if uses_dapr else ())}
         if not needed <= ports or policy["spec"]["policyTypes"] != ["Ingress", "Egress"] or policy["spec"].get("ingress"):
             yield f"NetworkPolicy wealth-companion lets out to {sorted(ports)}, and in {policy['spec'].get('ingress')}"
         metrics = named.get(("NetworkPolicy", "wealth-companion-metrics"), {"spec": {"ingress": [{"ports": []}]}})
@@ -476,16 +476,18 @@ def of_settings(binary, file, pod):
     role, ports = container["name"], {port["name"]: port["containerPort"] for port in container["ports"]}
     # As the pod gives them, by the pod's names; where a store of Dapr tells the secrets, nobody knows them here.
     secrets = {"DATABASE_URL": "postgres://u:p@db/wealth", "JWT_SECRET_KEY": "k:" + "0123456789abcdef" * 3, "REDIS_URL": "redis://redis",
-               "GEMINI_API_KEY": "key", "DAPR_API_TOKEN": "token", "APP_API_TOKEN": "token"}
+               "GEMINI_API_KEY": "key", "SMTP_URL": "smtps://u:p@mail", "DAPR_API_TOKEN": "token", "APP_API_TOKEN": "token"}
     variables = {it["name"] for it in container.get("env", [])}
-    environment = {"PATH": os.environ["PATH"], **{name: secrets.get(name, "") for name in variables}}
+    # Mail is from somebody whom no values can know.
+    environment = {"PATH": os.environ["PATH"], "WEALTH__EMAIL__FROM": "a@example.com",
+                   **{name: secrets.get(name, "") for name in variables}}
     checked = said_by([binary, "--role", role, "config", "check", "--config", file], env=environment)
     if checked.returncode:
         yield f"{role}: {checked.stdout.strip()}"
         return
     shown = said_by([binary, "--role", role, "config", "show", "--json", "--config", file], env=environment)
-    heard = sum("environment" in it["source"] for it in json.loads(shown.stdout).values())
-    if heard != len(variables):
+    heard = {it["source"] for it in json.loads(shown.stdout).values()}
+    if not {f"environment {name}" for name in variables} <= heard:
         yield f"{role}: does not know all of {sorted(variables)}"
     settings = {key: it["value"] for key, it in json.loads(shown.stdout).items()}
     if settings["http.internal_addr"] != f"0.0.0.0:{ports['internal']}":

@@ -332,7 +332,7 @@ class Server:
         self.url = f"http://127.0.0.1:{public}"
         self.internal_url = f"http://127.0.0.1:{internal}"
         # Settings of the caller, a database for example, are none of this server's.
-        foreign = ("DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "GEMINI_API_KEY")
+        foreign = ("DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "GEMINI_API_KEY", "SMTP_URL")
         self.environment = {
             name: value
             for name, value in os.environ.items()

@@ -30,6 +30,8 @@ is stopped:
                     "projector": …, "notifier": …, "tokens": {"dapr_api_token", "app_api_token"}},
       "jaeger":    {"url": "pages and queries", "otlp_url", "agent": "HOST:PORT over UDP", …},
       "logstore":  {"url": "… + /insert takes what is pushed to Loki"},
+      "smtp":      {"port", "tls_port", "url": "smtp://…, STARTTLS", "tls_url": "smtps://…", "ca_file",
+                    "mails": "what came, in a folder for each address: tools/stack/smtp/server.py"},
       "toxiproxy": {"url": "takes proxies over HTTP, when somebody has asked for it"},
       "prometheus": {"url"}, "alertmanager": {"url", "webhook_port": "where alerts are sent to"},
       "folder": "where all this is", "folder_id": …
@@ -38,7 +40,7 @@ is stopped:
 Who starts a sidecar of their own takes `daprd.binary` with `--resources-path resources --config daprd.config`, in
 the folder `daprd.working_dir` and with `daprd.environment`. `start --only daprd` builds it and starts nothing.
 
-Needs Python 3.9, and installs on Debian: PostgreSQL, PgBouncer, Redis, openssl, Java 17 and Maven, Prometheus
+Needs Python 3.9 (with venv for the mail server), and installs on Debian: PostgreSQL, PgBouncer, Redis, openssl, Java 17 and Maven, Prometheus
 and Alertmanager. Go to build daprd, Jaeger, the log store and Toxiproxy has to be there.
 """
 
@@ -61,7 +63,7 @@ def parse_arguments():
 
     def only(command):
         command.add_argument("--only", metavar="PART,PART", default=[], type=lambda text: text.split(","),
-                             help="postgres, pgbouncer, redis, kafka, daprd, sidecar-api, … or sidecars")
+                             help="postgres, pgbouncer, redis, kafka, daprd, smtp, sidecar-api, … or sidecars")
 
     start = commands.add_parser("start", help="install what is missing, start what does not run")
     only(start)

@@ -575,6 +575,7 @@ SECRETS = {
     "REDIS_URL": "rediss://default:redis%2FS3CR3T@cache.example.com:6380/0",
     "JWT_SECRET_KEY": "k2:second-jwt-S3CR3T,k1:first-jwt-S3CR3T",
     "GEMINI_API_KEY": "gemini-S3CR3T=",
+    "SMTP_URL": "smtps://ada:smtp%2FS3CR3T@mail.example.com",
     "ALERT_PAGES_URL": "https://hooks.example.com/pages-S3CR3T",
     "ALERT_TICKETS_URL": "https://hooks.example.com/tickets-S3CR3T",
     "ALERT_HEARTBEAT_URL": "https://hooks.example.com/heartbeat-S3CR3T",
@@ -716,7 +717,7 @@ class Up(Story):
         )
         self.assertEqual(
             state["secrets"]["wealth-companion"],
-            {it: SECRETS[it] for it in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "GEMINI_API_KEY")},
+            {it: SECRETS[it] for it in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "GEMINI_API_KEY", "SMTP_URL")},
         )
         self.assertEqual(
             state["secrets"]["wealth-companion-redis"],

@@ -174,6 +174,8 @@ fn bare_variables_set_their_keys() {
         ("REDIS_URL", "redis://host"),
         ("JWT_SECRET_KEY", &key),
         ("GEMINI_API_KEY", "gem"),
+        ("SMTP_URL", "smtp://host"),
+        ("WEALTH__EMAIL__FROM", "a@example.com"),
         ("HOME", "/home/ann"),
         ("WEALTH_OTHER", "ignored"),
     ])
@@ -188,6 +190,7 @@ fn bare_variables_set_their_keys() {
         config.ai.gemini_api_key.expect("set").expose_secret(),
         "gem"
     );
+    assert_eq!(config.email.server.expect("set").host, "host");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::dapr::{Sidecar, SidecarError};
 const DATABASE_URL: &str = "DATABASE_URL";
 const JWT_SECRET_KEY: &str = "JWT_SECRET_KEY";
 const REDIS_URL: &str = "REDIS_URL";
+const SMTP_URL: &str = "SMTP_URL";
 
 /// How long the sidecar may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +33,19 @@ pub enum Need {
     Api,
     /// What every other role and command needs.
     Database,
+    /// The mail server alone.
+    Mail,
+}
+
+impl Need {
+    /// Whether it takes the secret of this name. Nobody has one that they do not need.
+    fn takes(self, name: &str) -> bool {
+        match self {
+            Self::Api => true,
+            Self::Database => name != JWT_SECRET_KEY,
+            Self::Mail => name == SMTP_URL,
+        }
+    }
 }
 
 /// The configuration with the secrets of the store that it names; as it is when it names none.
@@ -101,8 +115,7 @@ impl Found {
             refusals: Vec::new(),
         };
         let wanted = Config::STORED_SECRETS.into_iter();
-        // A role has no secret that it does not need.
-        let wanted = wanted.filter(|name| *name != JWT_SECRET_KEY || need == Need::Api);
+        let wanted = wanted.filter(|name| need.takes(name));
         let mut keys = found.read(sidecar, store, whole).await;
         for name in wanted {
             let value = match keys.remove(name).filter(is_set) {
@@ -138,17 +151,23 @@ fn is_set(value: &SecretString) -> bool {
 
 /// What must be there, from wherever, and is not.
 fn missing(config: &Config, need: Need) -> Vec<&'static str> {
-    let mut missing = Vec::new();
-    if config.database.url.is_none() {
-        missing.push(DATABASE_URL);
-    }
-    if need == Need::Api && config.auth.signing_keys.is_empty() {
-        missing.push(JWT_SECRET_KEY);
-    }
-    if config.state.kind == StateKind::Redis && config.state.redis_url.is_none() {
-        missing.push(REDIS_URL);
-    }
-    missing
+    let is_redis_missing =
+        config.state.kind == StateKind::Redis && config.state.redis_url.is_none();
+    let needed = [
+        (DATABASE_URL, config.database.url.is_none()),
+        (JWT_SECRET_KEY, config.auth.signing_keys.is_empty()),
+        (REDIS_URL, is_redis_missing),
+        // Only who asks for nothing else cannot do without mail.
+        (
+            SMTP_URL,
+            need == Need::Mail && config.email.server.is_none(),
+        ),
+    ];
+    let needed = needed.into_iter();
+    needed
+        .filter(|(name, is_missing)| *is_missing && need.takes(name))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// Says what is missing, and for each place where it was looked for what was found there.

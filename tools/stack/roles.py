@@ -32,6 +32,9 @@ def direct_settings(stack):
         settings.update(WEALTH__BUS__KIND="kafka", WEALTH__KAFKA__BROKERS=state["kafka"]["brokers"],
                         # One node keeps one copy.
                         WEALTH__KAFKA__REPLICATION="1", WEALTH__KAFKA__MIN_INSYNC="1")
+    if "smtp" in state and stack.runs(stack.part("smtp")):
+        settings.update(SMTP_URL=state["smtp"]["url"], WEALTH__EMAIL__CA_FILE=state["smtp"]["ca_file"],
+                        WEALTH__EMAIL__FROM="Wealth Companion <no-reply@localhost.localdomain>")
     four = read_json(stack.folder / "secrets.json") or {}
     settings.update({name: four[name] for name in ("GEMINI_API_KEY", "JWT_SECRET_KEY") if four.get(name)})
     return settings

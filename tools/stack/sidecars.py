@@ -103,7 +103,7 @@ class Sidecar(Part):
 
 
 def write_secrets(stack):
-    """The four secrets of the product, which roles read from their sidecar (dapr/local/secretstore.yaml)."""
+    """The secrets of the product, which roles read from their sidecar (dapr/local/secretstore.yaml)."""
     path, state = stack.folder / "secrets.json", stack.state
     kept = read_json(path) or {}
     four = {

@@ -27,7 +27,7 @@ class Smtp(Part):
         self.python()
         login = f"{USER}:{self.section['password']}@localhost"
         self.section.update(url=f"smtp://{login}:{self.section['port']}", tls_url=f"smtps://{login}:{self.section['tls_port']}",
-                            ca_file=str(self.stack.folder / "tls" / "ca.crt"), letters=str(self.folder / "letters"))
+                            ca_file=str(self.stack.folder / "tls" / "ca.crt"), mails=str(self.folder / "mails"))
 
     def python(self):
         """The interpreter of an environment that has the server."""
@@ -45,7 +45,7 @@ class Smtp(Part):
 
     def command(self):
         return [str(self.python()), str(HERE / "server.py"), "--port", str(self.section["port"]), "--tls-port",
-                str(self.section["tls_port"]), "--folder", "letters", "--tls", str(self.stack.folder / "tls")]
+                str(self.section["tls_port"]), "--folder", "mails", "--tls", str(self.stack.folder / "tls")]
 
     def variables(self):
         return {"SMTP_USER": USER, "SMTP_PASSWORD": self.section["password"], "PYTHONDONTWRITEBYTECODE": "1"}

@@ -96,7 +96,7 @@ seccompProfile: {type: RuntimeDefault}
 {{/* The secrets as variables, from the Secret of this name. */}}
 {{- define "wealth.secretVariables" -}}
 {{- $secret := . }}
-{{- range $name := list "DATABASE_URL" "JWT_SECRET_KEY" "REDIS_URL" "GEMINI_API_KEY" }}
+{{- range $name := list "DATABASE_URL" "JWT_SECRET_KEY" "REDIS_URL" "GEMINI_API_KEY" "SMTP_URL" }}
 - name: {{ $name }}
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $name }}, optional: {{ ne $name "DATABASE_URL" }}}}
 {{- end }}

@@ -130,3 +130,54 @@ fn what_a_secret_store_will_give_is_not_missed() {
     ]);
     assert!(loaded.is_ok(), "{loaded:?}");
 }
+
+#[test]
+fn a_password_of_mail_leaves_this_machine_in_secret_alone() {
+    let with = |url| load_env(&[("SMTP_URL", url), ("WEALTH__EMAIL__FROM", "a@example.com")]);
+    for url in [
+        "smtp://ann:s3cr3t@host?tls=none",
+        "smtp://ann:s3cr3t@host?tls=opportunistic",
+        "smtp://ann:s3cr3t@10.0.0.1:25?tls=none",
+        "smtp://ann:s3cr3t@localhost.example.com?tls=none",
+        "smtp://ann:s3cr3t@[::2]?tls=none",
+    ] {
+        let errors = with(url).expect_err(url).to_string();
+        assert!(
+            errors.contains(
+                "email.smtp_url: has a password, which would go there in the clear: only on this \
+                 machine, or with tls=required or smtps: (environment SMTP_URL)"
+            ),
+            "{errors}"
+        );
+        assert!(!errors.contains("s3cr3t"), "{errors}");
+    }
+    for url in [
+        "smtp://ann:s3cr3t@host",
+        "smtps://ann:s3cr3t@host",
+        "smtp://ann:s3cr3t@localhost:1025?tls=none",
+        "smtp://ann:s3cr3t@127.0.0.2?tls=opportunistic",
+        "smtp://ann:s3cr3t@[::1]?tls=none",
+        "smtp://relay.example.com:25?tls=none",
+    ] {
+        assert!(with(url).is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn mail_is_from_somebody() {
+    assert_eq!(
+        env_problems(&[("SMTP_URL", "smtps://host")]),
+        ["email.from: must say whom mail is from, since email.smtp_url is set (default)"]
+    );
+    assert!(load_env(&[("WEALTH__EMAIL__FROM", "a@example.com")]).is_ok());
+    let broken = [
+        ("SMTP_URL", "smtps://host"),
+        ("WEALTH__EMAIL__FROM", "a@example.com\r\nBcc: b@example.com"),
+    ];
+    let problems = env_problems(&broken);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("email.from: is not of the form no-reply@example.com or"),
+        "{problems:?}"
+    );
+}

@@ -34,6 +34,8 @@ fn valid_secrets_are_in_no_output() {
             format!("rediss://ann:{SECRET}@host/0?password={SECRET}"),
         ),
         ("DATABASE_URL", format!("sqlite:x.db?key={SECRET}")),
+        ("SMTP_URL", format!("smtps://ann:{SECRET}@host")),
+        ("WEALTH__EMAIL__FROM", "a@example.com".to_owned()),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value));
     let args = LoadArgs::new().environment(variables);
@@ -57,6 +59,10 @@ fn invalid_secrets_are_in_no_output() {
         ("DATABASE_URL", format!("{SECRET}:x@host")),
         ("DATABASE_URL", format!("postgres://ann:{SECRET}@host/db")),
         ("REDIS_URL", format!("http://{SECRET}@host")),
+        ("SMTP_URL", format!("http://{SECRET}@host")),
+        ("SMTP_URL", format!("smtp://{SECRET}@host")),
+        ("SMTP_URL", format!("smtp://ann:{SECRET}@host?tls=none")),
+        ("SMTP_URL", format!("smtp://ann:{SECRET}@host?tls={SECRET}")),
     ] {
         let errors = load_env(&[(name, &value)]).expect_err("a problem");
         let output = format!("{errors} {errors:?}").to_lowercase();
@@ -144,13 +150,13 @@ proptest! {
 
     #[test]
     fn no_password_is_in_any_output(
-        scheme in "sqlite|redis|rediss|postgres|[a-z]{1,8}",
+        scheme in "sqlite|redis|rediss|postgres|smtps?|[a-z]{1,8}",
         user in "[a-z]{0,8}",
         noise in "[ -~]{0,12}",
         host in "[a-z]{1,8}",
     ) {
         let url = format!("{scheme}://{user}:{noise}{SECRET}{noise}@{host}/0");
-        for name in ["DATABASE_URL", "REDIS_URL"] {
+        for name in ["DATABASE_URL", "REDIS_URL", "SMTP_URL"] {
             let output = all_output(&LoadArgs::new().environment(env(&[(name, &url)])));
             prop_assert!(!output.contains("S3CR3T"), "{output}");
         }

@@ -11,6 +11,7 @@ fn args(values: &[(&'static str, &str)]) -> LoadArgs {
     let secret = |(name, value): &(&'static str, &str)| (*name, SecretString::from(*value));
     LoadArgs::new()
         .environment(env(&[
+            ("WEALTH__EMAIL__FROM", "a@example.com"),
             ("DATABASE_URL", "postgres://environment/db"),
             ("JWT_SECRET_KEY", &"e".repeat(32)),
             ("WEALTH__DAPR__SECRETSTORE", "shop"),
@@ -25,6 +26,7 @@ fn the_store_goes_before_the_environment_and_flags_before_the_store() {
         ("GEMINI_API_KEY", "g3m1n1"),
         ("JWT_SECRET_KEY", KEY),
         ("REDIS_URL", "redis://stored"),
+        ("SMTP_URL", "smtps://stored"),
     ];
     let config = Config::load(&args(&stored)).expect("good").config;
     assert_eq!(config.database_url(), "postgres://stored/db");
@@ -32,6 +34,8 @@ fn the_store_goes_before_the_environment_and_flags_before_the_store() {
     assert_eq!(key, KEY);
     let redis = config.state.redis_url.expect("a URL");
     assert_eq!(redis.expose(), "redis://stored");
+    let smtp = config.email.server.expect("a server");
+    assert_eq!(smtp.host, "stored");
     let gemini = config.ai.gemini_api_key.expect("a key");
     assert_eq!(gemini.expose_secret(), "g3m1n1");
 
