@@ -152,7 +152,8 @@ mod tests {
                 "smtps://ann:S3CR3T@mail.example.com",
                 "--set",
             )
-            .flag("email.from", from, "--set");
+            .flag("email.from", from, "--set")
+            .flag("email.public_url", "https://books.example.com", "--set");
         let config = Config::load(&args).expect("good settings").config;
         Mailer::new(&config.email)
             .expect("a mailer")

@@ -479,7 +479,7 @@ def of_settings(binary, file, pod):
                "GEMINI_API_KEY": "key", "SMTP_URL": "smtps://u:p@mail", "DAPR_API_TOKEN": "token", "APP_API_TOKEN": "token"}
     variables = {it["name"] for it in container.get("env", [])}
     # Mail is from somebody whom no values can know.
-    environment = {"PATH": os.environ["PATH"], "WEALTH__EMAIL__FROM": "a@example.com",
+    environment = {"PATH": os.environ["PATH"], "WEALTH__EMAIL__FROM": "a@example.com", "WEALTH__EMAIL__PUBLIC_URL": "https://a.example.com",
                    **{name: secrets.get(name, "") for name in variables}}
     checked = said_by([binary, "--role", role, "config", "check", "--config", file], env=environment)
     if checked.returncode:

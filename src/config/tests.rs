@@ -176,6 +176,7 @@ fn bare_variables_set_their_keys() {
         ("GEMINI_API_KEY", "gem"),
         ("SMTP_URL", "smtp://host"),
         ("WEALTH__EMAIL__FROM", "a@example.com"),
+        ("WEALTH__EMAIL__PUBLIC_URL", "https://a.example.com"),
         ("HOME", "/home/ann"),
         ("WEALTH_OTHER", "ignored"),
     ])

@@ -131,7 +131,8 @@ async fn matters_of_the_account_are_not_for_scripts() {
         all.get(&path(&made)).await,
         all.delete(&path(&made)).await,
         all.patch("/v1/me", &json!({"name": "Eve"})).await,
-        all.patch("/v1/me/notifications", &json!({"digest": "daily"})).await,
+        all.patch("/v1/me/notifications", &json!({"digest": "daily"}))
+            .await,
         all.delete("/v1/me").await,
         all.post("/v1/auth/logout", &Value::Null).await,
     ];

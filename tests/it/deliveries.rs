@@ -175,12 +175,12 @@ async fn an_alert_becomes_a_mail() {
     let id = format!("<{}@example.com>", row.id);
     assert_eq!(letter.headers["message-id"], id);
     assert!(
-        letter.body.contains("5.00 of 1.00 USD is spent"),
+        letter.text.contains("5.00 of 1.00 USD is spent"),
         "{letter:?}"
     );
     let link = &letter.headers["list-unsubscribe"];
     let link = link.trim_matches(['<', '>']);
-    assert!(letter.body.contains(link), "{letter:?}");
+    assert!(letter.text.contains(link), "{letter:?}");
     let token = link.strip_prefix("https://books.example.com/v1/unsubscribe?token=");
     let keys = crate::support::config_with(&[("auth.jwt_secret_key", KEY)]);
     let links = Links::new(&keys.auth.signing_keys);
@@ -299,8 +299,8 @@ async fn a_digest_is_one_mail() {
         panic!("{:?}", story.letters());
     };
     assert_eq!(letter.headers["subject"], "6 alerts");
-    assert_eq!(letter.body.matches("Food: 80 % reached").count(), 3);
-    assert_eq!(letter.body.matches("Food: 100 % reached").count(), 3);
+    assert_eq!(letter.text.matches("Food: 80 % reached").count(), 3);
+    assert_eq!(letter.text.matches("Food: 100 % reached").count(), 3);
     assert_eq!(story.statuses().await, ["delivered"; 6]);
     let said = story.said().await;
     let delivered = said.iter().filter(|it| it["data"]["status"] == "delivered");
@@ -358,7 +358,7 @@ async fn while_the_mail_server_is_away_mail_waits_and_then_comes_once() {
 
 #[tokio::test]
 async fn one_that_is_to_come_again_holds_up_nobody_else() {
-    let story = Story::begin("busy").await;
+    let story = Story::begin("first-451").await;
     let name = mailbox::name("bob");
     let bob = story.chain.household(&name).await;
     let (user_id, now) = (bob.user_id, story.chain.clock.now());
@@ -415,7 +415,7 @@ async fn after_a_day_it_is_given_up() {
 
 #[tokio::test]
 async fn an_address_that_takes_nothing_is_left_alone_until_its_user_says_otherwise() {
-    let story = Story::begin("gone").await;
+    let story = Story::begin("bounce-550").await;
     story.exceed().await;
     story.exceed().await;
     story.round().await;
@@ -445,7 +445,7 @@ async fn an_address_that_takes_nothing_is_left_alone_until_its_user_says_otherwi
 
 #[tokio::test]
 async fn a_full_mailbox_fails_and_is_tried_with_the_next_alert() {
-    let story = Story::begin("full").await;
+    let story = Story::begin("bounce-552").await;
     for count in 1..=2 {
         story.exceed().await;
         story.round().await;

@@ -23,6 +23,7 @@ fn mailer(set: &[(&str, &str)]) -> Mailer {
         ("email.smtp_url", stack.text("/smtp/url")),
         ("email.ca_file", stack.text("/smtp/ca_file")),
         ("email.from", "The books <books@example.com>"),
+        ("email.public_url", "https://books.example.com"),
     ];
     all.extend(set);
     let mailer = Mailer::new(&config_with(&all).email).expect("a mailer");
@@ -327,6 +328,7 @@ fn without_a_server_there_is_no_mail_and_a_file_of_no_certificates_is_told() {
         let config = config_with(&[
             ("email.smtp_url", "smtps://ann:S3CR3T@mail.example.com"),
             ("email.from", "books@example.com"),
+            ("email.public_url", "https://books.example.com"),
             ("email.ca_file", file),
         ]);
         let told = Mailer::new(&config.email).map(drop).expect_err("a fault");

@@ -133,7 +133,13 @@ fn what_a_secret_store_will_give_is_not_missed() {
 
 #[test]
 fn a_password_of_mail_leaves_this_machine_in_secret_alone() {
-    let with = |url| load_env(&[("SMTP_URL", url), ("WEALTH__EMAIL__FROM", "a@example.com")]);
+    let with = |url| {
+        load_env(&[
+            ("SMTP_URL", url),
+            ("WEALTH__EMAIL__FROM", "a@example.com"),
+            ("WEALTH__EMAIL__PUBLIC_URL", "https://a.example.com"),
+        ])
+    };
     for url in [
         "smtp://ann:s3cr3t@host?tls=none",
         "smtp://ann:s3cr3t@host?tls=opportunistic",
@@ -166,13 +172,17 @@ fn a_password_of_mail_leaves_this_machine_in_secret_alone() {
 #[test]
 fn mail_is_from_somebody() {
     assert_eq!(
-        env_problems(&[("SMTP_URL", "smtps://host")]),
+        env_problems(&[
+            ("SMTP_URL", "smtps://host"),
+            ("WEALTH__EMAIL__PUBLIC_URL", "https://a.example.com")
+        ]),
         ["email.from: must say whom mail is from, since email.smtp_url is set (default)"]
     );
     assert!(load_env(&[("WEALTH__EMAIL__FROM", "a@example.com")]).is_ok());
     let broken = [
         ("SMTP_URL", "smtps://host"),
         ("WEALTH__EMAIL__FROM", "a@example.com\r\nBcc: b@example.com"),
+        ("WEALTH__EMAIL__PUBLIC_URL", "https://a.example.com"),
     ];
     let problems = env_problems(&broken);
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -180,4 +190,55 @@ fn mail_is_from_somebody() {
         problems[0].starts_with("email.from: is not of the form no-reply@example.com or"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn links_in_mails_lead_somewhere_and_in_secret() {
+    let with = |url| {
+        env_problems(&[
+            ("SMTP_URL", "smtps://host"),
+            ("WEALTH__EMAIL__FROM", "a@example.com"),
+            ("WEALTH__EMAIL__PUBLIC_URL", url),
+        ])
+    };
+    for (url, problem) in [
+        ("", "must say where people reach the API"),
+        ("http://books.example.com", "begins with http:"),
+        ("http://localhost.example.com", "begins with http:"),
+        (
+            "https://ann@books.example.com",
+            "must be a URL without a user",
+        ),
+        (
+            "https://books.example.com?a=b",
+            "must be a URL without a user",
+        ),
+        (
+            "https://books.example.com#a",
+            "must be a URL without a user",
+        ),
+    ] {
+        let problems = with(url);
+        assert_eq!(problems.len(), 1, "{url} {problems:?}");
+        let about = format!("email.public_url: {problem}");
+        assert!(problems[0].starts_with(&about), "{url} {problems:?}");
+    }
+    for url in [
+        "https://books.example.com",
+        "https://example.com/books/",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+    ] {
+        assert!(
+            load_env(&[
+                ("SMTP_URL", "smtps://host"),
+                ("WEALTH__EMAIL__FROM", "a@example.com"),
+                ("WEALTH__EMAIL__PUBLIC_URL", url),
+            ])
+            .is_ok(),
+            "{url}"
+        );
+    }
+    // Without mail nothing leads there.
+    assert_eq!(env_problems(&[]), [] as [&str; 0]);
 }

@@ -36,6 +36,10 @@ fn valid_secrets_are_in_no_output() {
         ("DATABASE_URL", format!("sqlite:x.db?key={SECRET}")),
         ("SMTP_URL", format!("smtps://ann:{SECRET}@host")),
         ("WEALTH__EMAIL__FROM", "a@example.com".to_owned()),
+        (
+            "WEALTH__EMAIL__PUBLIC_URL",
+            "https://a.example.com".to_owned(),
+        ),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value));
     let args = LoadArgs::new().environment(variables);

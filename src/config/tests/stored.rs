@@ -12,6 +12,7 @@ fn args(values: &[(&'static str, &str)]) -> LoadArgs {
     LoadArgs::new()
         .environment(env(&[
             ("WEALTH__EMAIL__FROM", "a@example.com"),
+            ("WEALTH__EMAIL__PUBLIC_URL", "https://a.example.com"),
             ("DATABASE_URL", "postgres://environment/db"),
             ("JWT_SECRET_KEY", &"e".repeat(32)),
             ("WEALTH__DAPR__SECRETSTORE", "shop"),

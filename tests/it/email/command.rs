@@ -13,6 +13,7 @@ async fn email_test(set: &[(&str, &str)], address: &str) -> (Option<i32>, String
     let mut command = Command::new(env!("CARGO_BIN_EXE_wealth-companion"));
     command.current_dir(folder.path()).env_clear();
     command
+        .env("WEALTH__EMAIL__PUBLIC_URL", "https://books.example.com")
         .envs(set.iter().copied())
         .args(["email", "test", address]);
     let output = tokio::task::spawn_blocking(move || command.output()).await;

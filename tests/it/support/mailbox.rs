@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde::Deserialize;
 use wealth_companion::clock::Ids;
 use wealth_companion::links::Links;
 
@@ -48,45 +48,21 @@ pub(crate) fn token_of(world: &World, person: &Person) -> String {
 }
 
 /// A mail as it came.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Letter {
     /// By their names in lower case.
     pub(crate) headers: HashMap<String, String>,
-    /// With line ends of Unix.
-    pub(crate) body: String,
+    pub(crate) text: String,
 }
 
-impl Letter {
-    fn of(text: &str) -> Self {
-        let text = text.replace("\r\n", "\n");
-        let (head, body) = text.split_once("\n\n").expect("a head and a body");
-        // Lines that go on.
-        let head = head.replace("\n ", " ");
-        let headers = head.lines().filter_map(|line| line.split_once(": "));
-        Self {
-            headers: headers
-                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-                .collect(),
-            body: body.replace("=\n", ""),
-        }
-    }
-}
-
-/// What has come for an address of the stack's server.
+/// What has come for an address of the stack's server, in the order in which it came.
 pub(crate) fn came_for(stack: &Stack, address: &str) -> Vec<Letter> {
-    let folder = Path::new(stack.text("/smtp/letters"));
-    let mut letters = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.expect("an entry").path();
-        // One that is written now is not for us: ours were written before the server said so.
-        if path.extension().is_none_or(|it| it != "json") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).expect("a letter");
-        let letter: Value = serde_json::from_str(&text).expect("JSON");
-        if letter["to"] == json!([address]) {
-            letters.push(Letter::of(letter["text"].as_str().expect("a text")));
-        }
-    }
-    letters
+    let folder = Path::new(stack.text("/smtp/mails")).join(address);
+    let texts = (0..).map_while(|number| {
+        let path = folder.join(format!("{number}.json"));
+        std::fs::read_to_string(path).ok()
+    });
+    texts
+        .map(|text| serde_json::from_str(&text).expect("JSON"))
+        .collect()
 }
