@@ -334,6 +334,7 @@ impl Parts {
         };
         let links = Links::new(&self.config.auth.signing_keys);
         let public_url = public_url.expose().to_owned();
+        let mailer = mailer.with_clock(clock.clone());
         let post = Post::new(store, clock, ids, mailer, links, public_url);
         self.lifecycle
             .spawn("mail", post.run(self.lifecycle.draining()));
