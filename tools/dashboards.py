@@ -467,7 +467,13 @@ def pipeline():
             graph("Open streams by replica", "Clients that listen, on each replica of the api. Evenly spread is good; "
                   "all on one replica after a rollout evens out as clients reconnect.",
                   prom("sum by (pod, instance) (wealth_streams_open{<app>})", "{{pod}} {{instance}}"), "short",
-                  stacked=True)),
+                  stacked=True),
+            graph("Alerts by mail", "What became of alerts that were to be sent, each second. Those that are tried again "
+                  "and again: the mail server is away, or refuses us; the notifier's log says why, line `mail`.",
+                  prom(rate("wealth_deliveries_total", "outcome"), "{{outcome}}"), "ops", stacked=True),
+            graph("Age of the oldest alert to be mailed", "How long the oldest alert that is due to be sent by mail has "
+                  "waited. Good: seconds. Hours: the mail server is away or refuses us; after a day alerts are given up.",
+                  prom("max(wealth_deliveries_oldest_due_seconds{<app>})", "oldest"), "s")),
     ])
 
 

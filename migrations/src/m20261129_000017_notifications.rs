@@ -72,11 +72,16 @@ impl MigrationTrait for Migration {
         manager
             .create_index(index(table, &["user_id", "id"]))
             .await?;
-        let pending = index(table, &["next_at"])
-            .name("ix_deliveries_pending")
-            .and_where(Expr::col("status").eq("pending"))
-            .to_owned();
-        manager.create_index(pending).await?;
+        for (name, column) in [
+            ("ix_deliveries_next", "next_at"),
+            ("ix_deliveries_due", "due_at"),
+        ] {
+            let pending = index(table, &[column])
+                .name(name)
+                .and_where(Expr::col("status").eq("pending"))
+                .to_owned();
+            manager.create_index(pending).await?;
+        }
         manager.create_index(index(table, &["finished_at"])).await
     }
 

@@ -134,6 +134,7 @@ pub struct NotificationsChange {
     kinds: Option<BTreeMap<AlertKind, ChannelsChange>>,
     /// Null ends them.
     #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<QuietHoursInput>)]
     quiet_hours: Option<Option<QuietHoursInput>>,
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]

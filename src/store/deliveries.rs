@@ -123,7 +123,7 @@ pub async fn due_of_all_users(
     now: DateTime<Utc>,
 ) -> Result<Vec<Uuid>, StoreError> {
     let text = "SELECT user_id FROM (SELECT user_id, next_at FROM deliveries WHERE status = 'pending' AND next_at <= $1 \
-         ORDER BY next_at LIMIT $2) AS oldest GROUP BY user_id ORDER BY MIN(next_at), user_id";
+         ORDER BY next_at LIMIT $2) AS ordered GROUP BY user_id ORDER BY MIN(next_at), user_id";
     let rows = all(db, text, [now.into(), LOOKED_AT_MAX.into()]).await?;
     let ids = rows.iter().map(|row| Ok(row.try_get_by_index(0)?));
     ids.collect()

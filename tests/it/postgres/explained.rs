@@ -46,7 +46,8 @@ const fn page_after(passed_over: u64) -> u64 {
 }
 
 /// What the API process does beside answering, whenever it comes to it.
-const BY_ITSELF: [&str; 5] = [
+const BY_ITSELF: [&str; 6] = [
+    "deliveries",
     "event_log",
     "log_cursors",
     "inbox",

@@ -199,6 +199,13 @@ INSERT INTO personal_tokens (id, user_id, name, token_hash, last_four, scopes, e
   updated_at)
   SELECT pg_temp.v7(18, 4 * n + k), pg_temp.v7(1, n), 'Script ' || k, sha256(convert_to(n || ' ' || k, 'UTF8')), 'YbRk', 'read', NULL,
   NULL, 1, now(), now() FROM generate_series(1, {others}) n, generate_series(0, 3) k;
+INSERT INTO notification_choices SELECT pg_temp.v7(1, n), '', 'budget_exceeded', NULL, NULL, 'none', 8, NULL, 2, now(), now()
+  FROM generate_series(1, {others}) n;
+INSERT INTO deliveries (id, user_id, alert_id, channel, kind, title, message, source_event, source_event_id, correlation_id,
+  traceparent, chain_begun_at, status, due_at, next_at, attempts, created_at, finished_at)
+  SELECT pg_temp.v7(19, n), pg_temp.v7(1, n % {others} + 1), pg_temp.v7(8, n), 'email', 'budget_exceeded', 'A budget is exceeded',
+  repeat('x', 100), 'finance.budget.exceeded', pg_temp.v7(9, n), pg_temp.v7(20, n), repeat('0', 55), now(), 'delivered', now(), now(), 1,
+  now(), TIMESTAMPTZ '{now}' FROM generate_series(1, 20000) n;
 INSERT INTO idempotency_keys SELECT pg_temp.v7(1, n), k, '\x00', '\x00', TIMESTAMPTZ '{now}'
   FROM generate_series(1, {others}) n, generate_series(1, 5) k;
 INSERT INTO read_model_positions SELECT id, 1, 1 FROM users;

@@ -9,8 +9,8 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
-    PageRequest, alerts, budgets, categories, dashboard, personal_tokens, rates, read_models,
-    recurring, rule_runs, rules, sessions, users, wallets,
+    PageRequest, alerts, budgets, categories, dashboard, deliveries, notifications, personal_tokens,
+    rates, read_models, recurring, rule_runs, rules, sessions, users, wallets,
 };
 
 use super::explained::{Explained, is_scan, is_sort};
@@ -319,6 +319,23 @@ async fn tokens_are_listed_by_their_user() {
         assert_eq!(list.expect("tokens").items, []);
         db.assert_walks("a page of tokens", "ix_personal_tokens_user_id_id");
     }
+}
+
+#[tokio::test]
+async fn what_is_to_be_mailed_is_found_by_what_is_pending() {
+    let (chain, ada) = household().await;
+    let db = Explained::new(&chain);
+    let now = chain.clock.now();
+    let due = deliveries::due_of_all_users(&db, now).await;
+    assert_eq!(due.expect("nobody"), [] as [Uuid; 0]);
+    db.assert_walks_indexes("who is to be mailed", true);
+    let oldest = deliveries::oldest_due_of_all_users(&db, now).await;
+    assert_eq!(oldest.expect("none"), None);
+    db.assert_walks("the oldest that is due", "ix_deliveries_due");
+    notifications::get(&db, ada.user_id).await.expect("choices");
+    let chosen = notifications::of_all_users(&db, [ada.user_id]).await;
+    assert!(chosen.expect("choices").is_empty());
+    db.assert_walks_indexes("what is chosen", false);
 }
 
 #[tokio::test]
