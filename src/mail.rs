@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder, SinglePart};
 use lettre::{Address, Message};
@@ -95,7 +96,11 @@ impl Mailer {
             .to
             .parse()
             .map_err(|_| Fault::unsendable("that is no address"))?;
+        // What is read out of the headers again loses the quotes of an address, and is another.
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()])
+            .map_err(|_| Fault::unsendable("that is no address"))?;
         let mut message = Message::builder()
+            .envelope(envelope)
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
             .subject(&mail.subject)

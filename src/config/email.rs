@@ -200,8 +200,8 @@ mod tests {
     fn a_password_is_read_as_it_was_meant_and_never_shown() {
         let server =
             SmtpServer::parse("smtps://ann%40example.com:s3%2Fcr%3A3t@h").expect("a server");
-        assert!(!format!("{server:?}").contains("cr"), "{server:?}");
-        assert!(!format!("{server:?}").contains("ann"), "{server:?}");
+        assert!(!format!("{server:?}").contains("3t"), "{server:?}");
+        assert!(!format!("{server:?}").contains("example"), "{server:?}");
         let login = server.login.expect("a login");
         assert_eq!(login.user, "ann@example.com");
         assert_eq!(login.password.expose_secret(), "s3/cr:3t");

@@ -254,8 +254,7 @@ async fn a_server_that_is_away_hangs_or_has_no_tls_says_so_in_time() {
         );
     }
     // Neither is our name told in the clear, nor a mail.
-    let in_the_clear = ["220 hello", "250-hello\r\n250 AUTH PLAIN", "221 bye"];
-    let url = server_that_says(&in_the_clear).await;
+    let url = server_that_says(&["220 hello", "250-hello\r\n250 AUTH PLAIN", "221 bye"]).await;
     let told = mailer(&[("email.smtp_url", &url)]).send(&mail("x")).await;
     assert_eq!(cause(told.clone()), Cause::Tls);
     let said = told.expect_err("a fault").to_string();
