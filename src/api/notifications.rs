@@ -130,8 +130,8 @@ pub struct QuietHoursInput {
 pub struct NotificationsChange {
     /// Kinds of alert, each with the ways to turn on or off.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
-    kinds: Option<BTreeMap<AlertKind, ChannelsChange>>,
+    #[schema(nullable = false, value_type = Option<BTreeMap<AlertKind, ChannelsChange>>)]
+    kinds: Option<BTreeMap<String, ChannelsChange>>,
     /// Null ends them.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<QuietHoursInput>)]
@@ -204,15 +204,19 @@ fn checked(input: NotificationsChange) -> Result<Change, Problem> {
         let detail = "say ok when your address takes e-mail again; that it does not, we find out";
         checks.wrong("/email_state", detail);
     }
+    let (mut in_app, mut email) = (BTreeMap::new(), BTreeMap::new());
+    for (word, channels) in input.kinds.unwrap_or_default() {
+        let pointer = format!("/kinds/{}", word.replace('~', "~0").replace('/', "~1"));
+        let Some(kind) = checks.field(&pointer, word.parse::<AlertKind>()) else {
+            continue;
+        };
+        in_app.extend(channels.in_app.map(|is_on| (kind, is_on)));
+        email.extend(channels.email.map(|is_on| (kind, is_on)));
+    }
     checks.finish()?;
-    let kinds = input.kinds.unwrap_or_default();
-    let chosen = |of: fn(&ChannelsChange) -> Option<bool>| {
-        let kinds = kinds.iter();
-        kinds.filter_map(move |(kind, channels)| Some((*kind, of(channels)?)))
-    };
     Ok(Change {
-        in_app: chosen(|channels| channels.in_app).collect(),
-        email: chosen(|channels| channels.email).collect(),
+        in_app,
+        email,
         quiet_hours,
         digest: input.digest,
         digest_hour,

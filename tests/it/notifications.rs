@@ -143,13 +143,14 @@ async fn what_does_not_fit_is_refused_and_nothing_is_written() {
         (json!({"email_available": true}), &["/email_available"]),
         (
             json!({
-                "quiet_hours": {"start": "1", "end": "22:61"}, "digest_at": "eight", "email_state": "bounced"
+                "kinds": {"a/b~": {}}, "quiet_hours": {"start": "1", "end": "22:61"}, "digest_at": "eight", "email_state": "bounced"
             }),
             &[
                 "/quiet_hours/start",
                 "/quiet_hours/end",
                 "/digest_at",
                 "/email_state",
+                "/kinds/a~1b~0",
             ],
         ),
     ] {
