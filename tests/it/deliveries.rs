@@ -299,7 +299,7 @@ async fn a_digest_is_one_mail() {
         panic!("{:?}", story.letters());
     };
     assert_eq!(letter.headers["subject"], "6 alerts");
-    assert_eq!(letter.text.matches("Food: 80 % reached").count(), 3);
+    assert_eq!(letter.text.matches("80 % of Food is spent").count(), 3);
     assert_eq!(letter.text.matches("Food: 100 % reached").count(), 3);
     assert_eq!(story.statuses().await, ["delivered"; 6]);
     let said = story.said().await;

@@ -9,8 +9,8 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
-    PageRequest, alerts, budgets, categories, dashboard, deliveries, notifications, personal_tokens,
-    rates, read_models, recurring, rule_runs, rules, sessions, users, wallets,
+    PageRequest, alerts, budgets, categories, dashboard, deliveries, notifications,
+    personal_tokens, rates, read_models, recurring, rule_runs, rules, sessions, users, wallets,
 };
 
 use super::explained::{Explained, is_scan, is_sort};
