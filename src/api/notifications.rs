@@ -57,7 +57,7 @@ pub struct NotificationsView {
     digest: Digest,
     /// The hour in your time zone at which it is sent.
     #[schema(example = "08:00")]
-    digest_at: String,
+    digest_hour: String,
     /// Whether this server sends e-mail at all. Where it does not, what you choose is kept.
     email_available: bool,
     email_state: EmailState,
@@ -86,7 +86,7 @@ impl NotificationsView {
                 end: quiet.end().to_string(),
             }),
             digest: choices.digest,
-            digest_at: choices.digest_hour.to_string(),
+            digest_hour: choices.digest_hour.to_string(),
             email_available,
             email_state: state,
             email_bounced_at: is_now.email_bounced_at,
@@ -142,7 +142,7 @@ pub struct NotificationsChange {
     /// On the hour.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, pattern = "^([01][0-9]|2[0-3]):00$")]
-    digest_at: Option<String>,
+    digest_hour: Option<String>,
     /// `ok` says that your address takes e-mail again.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -199,7 +199,7 @@ fn checked(input: NotificationsChange) -> Result<Change, Problem> {
         Some(None) => Some(None),
         Some(Some(hours)) => quiet(&mut checks, &hours).map(Some),
     };
-    let digest_hour = checks.optional("/digest_at", input.digest_at, |at| Hour::parse(&at));
+    let digest_hour = checks.optional("/digest_hour", input.digest_hour, |at| Hour::parse(&at));
     if input.email_state == Some(EmailState::Bounced) {
         let detail = "say ok when your address takes e-mail again; that it does not, we find out";
         checks.wrong("/email_state", detail);

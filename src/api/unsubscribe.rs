@@ -38,7 +38,12 @@ const DONE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8
 #[into_params(parameter_in = Query)]
 pub struct LinkQuery {
     /// As it stands in the link of a mail.
-    #[param(pattern = "^[A-Za-z0-9_-]{64}$", example = "token-of-a-mail")]
+    #[serde(default)]
+    #[param(
+        required = true,
+        pattern = "^[A-Za-z0-9_-]{64}$",
+        example = "token-of-a-mail"
+    )]
     token: String,
 }
 

@@ -24,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LEFT_AFTER: Duration = Duration::from_secs(1);
 /// How long the mail server is left alone that is away, or does not let us in.
 const AWAY_FOR: Duration = Duration::from_secs(15);
+/// How long something may be due before the job of sending it counts as not done.
+const LATE: TimeDelta = TimeDelta::minutes(15);
 /// Mails of one user before it is another one's turn.
 const IN_A_ROW_MAX: u32 = 32;
 /// How long who takes a mail has it: longer by far than the mail server may take for one.
@@ -49,6 +51,8 @@ pub struct Round {
     pub away_in_a_row: u32,
     /// Whether it takes nothing of us.
     pub is_refused: bool,
+    /// Whether something was due for long when it was looked.
+    pub is_late: bool,
 }
 
 impl Round {
@@ -107,6 +111,10 @@ impl Post {
                     job.failed();
                     (AWAY_FOR, true)
                 }
+                Ok(round) if round.is_late => {
+                    job.failed();
+                    (LOOK_EVERY, false)
+                }
                 Ok(round) if round.left => (LEFT_AFTER, false),
                 Ok(_) => {
                     job.succeeded(self.clock.now());
@@ -137,9 +145,12 @@ impl Post {
         let now = self.clock.now();
         let reads = self.store.reads();
         let oldest = deliveries::oldest_due_of_all_users(reads, now).await?;
-        self.metrics
-            .oldest(oldest.map_or(TimeDelta::zero(), |due_at| now - due_at));
-        let mut round = Round::default();
+        let waited = oldest.map_or(TimeDelta::zero(), |due_at| now - due_at);
+        self.metrics.oldest(waited);
+        let mut round = Round {
+            is_late: waited > LATE,
+            ..Round::default()
+        };
         for user_id in deliveries::due_of_all_users(reads, now).await? {
             let mut steps = 0;
             while steps < IN_A_ROW_MAX && !round.is_away() && !stop.is_cancelled() {

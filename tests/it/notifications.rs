@@ -36,7 +36,7 @@ async fn who_has_chosen_nothing_is_told_of_all_in_the_application() {
     }
     assert_eq!(usual.body["quiet_hours"], Value::Null);
     assert_eq!(usual.body["digest"], "none");
-    assert_eq!(usual.body["digest_at"], "08:00");
+    assert_eq!(usual.body["digest_hour"], "08:00");
     assert_eq!(usual.body["email_available"], false);
     assert_eq!(usual.body["email_state"], "ok");
     assert_eq!(usual.body["email_bounced_at"], Value::Null);
@@ -66,15 +66,15 @@ async fn what_is_chosen_is_kept_and_the_rest_stays() {
         json!({"start": "22:00", "end": "07:30"})
     );
     assert_eq!(chosen(&ada).await.body, first.body);
-    let daily = json!({"digest": "daily", "digest_at": "18:00", "kinds": {"forecast": {}}});
+    let daily = json!({"digest": "daily", "digest_hour": "18:00", "kinds": {"forecast": {}}});
     let second = ada.patch(PATH, &daily).await.expect(200);
     assert_eq!(second.body["kinds"], first.body["kinds"]);
     assert_eq!(second.body["quiet_hours"], first.body["quiet_hours"]);
     assert_eq!(second.body["digest"], "daily");
-    assert_eq!(second.body["digest_at"], "18:00");
+    assert_eq!(second.body["digest_hour"], "18:00");
     let back = json!({
         "kinds": {"budget_exceeded": {"email": false}, "savings_tip": {"in_app": true}},
-        "quiet_hours": null, "digest": "none", "digest_at": "08:00", "email_state": "ok"
+        "quiet_hours": null, "digest": "none", "digest_hour": "08:00", "email_state": "ok"
     });
     let last = ada.patch(PATH, &back).await.expect(200);
     let mut usual = chosen(&bob).await.body;
@@ -131,24 +131,24 @@ async fn what_does_not_fit_is_refused_and_nothing_is_written() {
         ),
         (
             json!({"quiet_hours": {"start": 22, "end": 7}}),
-            &["/quiet_hours/start"],
+            &["/quiet_hours/end"],
         ),
         (json!({"digest": "weekly"}), &["/digest"]),
         (json!({"digest": null}), &["/digest"]),
-        (json!({"digest_at": "08:30"}), &["/digest_at"]),
-        (json!({"digest_at": "24:00"}), &["/digest_at"]),
-        (json!({"digest_at": null}), &["/digest_at"]),
+        (json!({"digest_hour": "08:30"}), &["/digest_hour"]),
+        (json!({"digest_hour": "24:00"}), &["/digest_hour"]),
+        (json!({"digest_hour": null}), &["/digest_hour"]),
         (json!({"email_state": "bounced"}), &["/email_state"]),
         (json!({"email_state": "fine"}), &["/email_state"]),
         (json!({"email_available": true}), &["/email_available"]),
         (
             json!({
-                "kinds": {"a/b~": {}}, "quiet_hours": {"start": "1", "end": "22:61"}, "digest_at": "eight", "email_state": "bounced"
+                "kinds": {"a/b~": {}}, "quiet_hours": {"start": "1", "end": "22:61"}, "digest_hour": "eight", "email_state": "bounced"
             }),
             &[
                 "/quiet_hours/start",
                 "/quiet_hours/end",
-                "/digest_at",
+                "/digest_hour",
                 "/email_state",
                 "/kinds/a~1b~0",
             ],
