@@ -25,8 +25,9 @@ use crate::config::{self, Encryption, SmtpServer};
 const CONNECTIONS_MAX: usize = 4;
 /// One that nobody has used for so long is not used again: the server is about to close it, or has.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// An open one that does not answer in such a part of the time is left for a new one.
-const PROBE_SHARE: u32 = 4;
+/// An open one that does not answer in such a part of the time is left for another: if none does, half of it is left for a
+/// new one.
+const PROBE_SHARE: u32 = 8;
 
 pub(super) struct Connections {
     server: SmtpServer,

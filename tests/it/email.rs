@@ -8,6 +8,7 @@ mod wire;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use wealth_companion::clock::{Clock, Ids};
 use wealth_companion::mail::{Cause, Fault, Mail, Mailer};
@@ -42,9 +43,13 @@ fn mail(name: &str) -> Mail {
     }
 }
 
+/// Whose bytes are written as `%XX` in the name of the folder of an address.
+const STRANGE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'@').remove(b'.').remove(b'-');
+
 /// What has come for somebody, in the order in which it came.
 fn came_for(address: &str) -> Vec<Value> {
-    let folder = Path::new(Stack::get().text("/smtp/mails")).join(address);
+    let folder = utf8_percent_encode(address, STRANGE).to_string();
+    let folder = Path::new(Stack::get().text("/smtp/mails")).join(folder);
     let texts = (0..).map_while(|number| {
         let path = folder.join(format!("{number}.json"));
         std::fs::read_to_string(path).ok()
@@ -92,9 +97,10 @@ async fn a_mail_comes_by_either_kind_of_tls_as_it_was_written() {
         ] {
             assert_eq!(headers[name], value, "{name}: {}", came[0]);
         }
-        // Who has other line ends sees the same lines, that of a dot alone among them.
+        // The same lines, that of a dot alone among them; there are empty ones behind.
         let text = came[0]["text"].as_str().expect("a text");
-        assert_eq!(text.replace("\r\n", "\n"), mail.text);
+        let text = text.replace("\r\n", "\n");
+        assert_eq!(text.trim_end(), mail.text.trim_end());
     }
 }
 
@@ -106,6 +112,25 @@ async fn starttls_is_taken_where_it_is_offered() {
     let told = mailer(&[("email.smtp_url", &url)]).send(&mail).await;
     assert_eq!(told, Ok(()));
     assert_eq!(came_for(&mail.to).len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_may_have_letters_of_any_alphabet_and_quotes() {
+    let mailer = mailer(&[]);
+    let mail = mail("x");
+    for to in [
+        format!("jörg-{}@example.com", mail.id),
+        format!("\"j, rg-{}\"@example.com", mail.id),
+    ] {
+        let mail = Mail { to, ..mail.clone() };
+        let mailer = mailer.clone();
+        let sent = tokio::spawn(async move { (mailer.send(&mail).await, mail.to) });
+        let (told, to) = sent.await.expect("it does not panic");
+        assert_eq!(told, Ok(()), "{to}");
+        let came = came_for(&to);
+        assert_eq!(came.len(), 1, "{to}");
+        assert_eq!(came[0]["to"], json!([to]));
+    }
 }
 
 #[tokio::test]

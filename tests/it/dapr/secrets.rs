@@ -171,11 +171,36 @@ async fn the_settings_are_shown_without_the_sidecar() {
         "state.redis_url",
         "auth.jwt_secret_key",
         "ai.gemini_api_key",
+        "email.smtp_url",
     ] {
         let line = text.lines().find(|line| line.starts_with(key));
         let line = line.expect("the key");
         let from = r#"(from the secret store "secretstore" at the start)"#;
         assert!(line.contains(from), "{line}");
     }
-    assert_eq!(text.matches("(from the secret store").count(), 4);
+    assert_eq!(text.matches("(from the secret store").count(), 5);
+}
+
+#[tokio::test]
+async fn mail_is_tried_with_the_server_of_the_store_and_nothing_else_of_it() {
+    let stack = Stack::get();
+    let with = sidecar(json!({
+        "wealth-companion": {"SMTP_URL": stack.text("/smtp/url"), "DATABASE_URL": "s3cr3t"}
+    }))
+    .await;
+    let folder = TempDir::new().expect("a folder");
+    let ca_file = format!("email.ca_file={}", stack.text("/smtp/ca_file"));
+    let from = "email.from=books@example.com";
+    let test = ["--set", &ca_file, "--set", from, "email", "test"];
+    let tried = [&test[..], &["dapr-secrets@example.com"]].concat();
+    let tried = output(command(&folder, with.http_port, &[], &tried)).await;
+    assert!(tried.status.success(), "{}", errors(&tried));
+
+    let without = sidecar(json!({"wealth-companion": {"DATABASE_URL": "s3cr3t"}})).await;
+    let tried = [&test[..], &["ada@example.com"]].concat();
+    let stopped = output(command(&folder, without.http_port, &[], &tried)).await;
+    assert_eq!(stopped.status.code(), Some(2));
+    let said = errors(&stopped);
+    assert!(said.contains("SMTP_URL: looked for as a key"), "{said}");
+    assert!(!said.contains("DATABASE_URL"), "{said}");
 }

@@ -78,7 +78,8 @@ def main():
     user, password = (os.environ[name].encode() for name in ("SMTP_USER", "SMTP_PASSWORD"))
 
     def knows(_server, _session, _envelope, _mechanism, given):
-        return AuthResult(success=(given.login, given.password) == (user, password))
+        # Not handled: a stranger is still to be answered.
+        return AuthResult(success=(given.login, given.password) == (user, password), handled=False)
 
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(args.tls / "server.crt", args.tls / "server.key")
