@@ -211,6 +211,34 @@ CREATE TABLE public.deleted_users (
 
 
 --
+-- Name: deliveries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.deliveries (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    alert_id uuid NOT NULL,
+    channel character varying(16) NOT NULL,
+    kind character varying(32) NOT NULL,
+    title character varying(100) NOT NULL,
+    message character varying(500) NOT NULL,
+    source_event character varying(64) NOT NULL,
+    source_event_id uuid NOT NULL,
+    correlation_id uuid NOT NULL,
+    traceparent character varying(55) NOT NULL,
+    chain_begun_at timestamp with time zone NOT NULL,
+    status character varying(16) NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    attempts smallint NOT NULL,
+    mail_id uuid,
+    last_cause character varying(32),
+    created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone
+);
+
+
+--
 -- Name: event_log; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -374,6 +402,25 @@ CREATE TABLE public.monthly_totals (
     amount_minor bigint NOT NULL,
     bookings bigint NOT NULL,
     CONSTRAINT monthly_totals_amount_minor_check CHECK (((amount_minor >= '-4000000000000000000'::bigint) AND (amount_minor <= '4000000000000000000'::bigint)))
+);
+
+
+--
+-- Name: notification_choices; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.notification_choices (
+    user_id uuid NOT NULL,
+    in_app_off character varying(500) NOT NULL,
+    email_on character varying(500) NOT NULL,
+    quiet_start smallint,
+    quiet_end smallint,
+    digest character varying(16) NOT NULL,
+    digest_hour smallint NOT NULL,
+    email_bounced_at timestamp with time zone,
+    version bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
 );
 
 
@@ -698,8 +745,8 @@ CREATE TABLE public.wallets (
 --
 
 COPY public.alerts (seq, id, user_id, kind, title, message, details, source_event, source_event_id, budget_id, historic, read_at, version, created_at, updated_at, traceparent, chain_begun_at) FROM stdin;
-1	01a22616-6adf-722f-abab-391ccd896f88	01a22616-6a4f-72f4-a772-56588b839699	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a22616-6a75-79e3-b32c-52772c008225","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	01a22616-6a75-79e3-b32c-52772c008225	t	2026-11-29 06:55:33.087836+00	1	2026-11-29 06:55:33.087836+00	2026-11-29 06:55:33.087836+00	00-94c358dee6a07dbe6133b3fbe572f986-007fd709870a4233-00	2026-11-29 06:55:32.993696+00
-2	01a22616-6adf-722f-abab-391d15aba2f9	01a22616-6a4f-72f4-a772-56588b839699	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a22616-6a75-79e3-b32c-52772c008225","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	df159713-6174-42cc-b71e-9e02c466e0d4	01a22616-6a75-79e3-b32c-52772c008225	t	2026-11-29 06:55:33.087836+00	1	2026-11-29 06:55:33.087836+00	2026-11-29 06:55:33.087836+00	00-94c358dee6a07dbe6133b3fbe572f986-332c3f61d7746afe-00	2026-11-29 06:55:32.993696+00
+1	01a227d7-ac5e-7586-b9a1-884f9653b805	01a227d7-a91a-7195-b73e-83d9d553494d	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	t	2026-11-29 15:06:15.518504+00	1	2026-11-29 15:06:15.518504+00	2026-11-29 15:06:15.518504+00	00-bdda534f7774aeeccf38debe388dd410-d20a7fa35127de06-00	2026-11-29 15:06:14.91517+00
+2	01a227d7-ac5e-7586-b9a1-884fb6523826	01a227d7-a91a-7195-b73e-83d9d553494d	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	t	2026-11-29 15:06:15.518504+00	1	2026-11-29 15:06:15.518504+00	2026-11-29 15:06:15.518504+00	00-bdda534f7774aeeccf38debe388dd410-31d7612d1c9ca0b0-00	2026-11-29 15:06:14.91517+00
 \.
 
 
@@ -708,7 +755,7 @@ COPY public.alerts (seq, id, user_id, kind, title, message, details, source_even
 --
 
 COPY public.budget_categories (budget_id, category_id) FROM stdin;
-01a22616-6a75-79e3-b32c-52772c008225	01a22616-6a4f-72f4-a772-56593a7da792
+01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	01a227d7-a91a-7195-b73e-83dad0c4ab10
 \.
 
 
@@ -717,8 +764,8 @@ COPY public.budget_categories (budget_id, category_id) FROM stdin;
 --
 
 COPY public.budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) FROM stdin;
-01a22616-6a75-79e3-b32c-52772c008225	2026-03-01	80	01a22616-6a4f-72f4-a772-56588b839699	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	2026-11-29 06:55:33.010195+00
-01a22616-6a75-79e3-b32c-52772c008225	2026-03-01	100	01a22616-6a4f-72f4-a772-56588b839699	df159713-6174-42cc-b71e-9e02c466e0d4	2026-11-29 06:55:33.010195+00
+01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	2026-03-01	80	01a227d7-a91a-7195-b73e-83d9d553494d	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	2026-11-29 15:06:15.301245+00
+01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	2026-03-01	100	01a227d7-a91a-7195-b73e-83d9d553494d	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	2026-11-29 15:06:15.301245+00
 \.
 
 
@@ -735,7 +782,7 @@ COPY public.budget_crossings_past (event_id, budget_id, period_start, threshold,
 --
 
 COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) FROM stdin;
-01a22616-6a75-79e3-b32c-52772c008225	2026-03-01	2026-03-31	01a22616-6a4f-72f4-a772-56588b839699	12500	2026-11-29 06:55:33.08558+00
+01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	2026-03-01	2026-03-31	01a227d7-a91a-7195-b73e-83d9d553494d	12500	2026-11-29 15:06:15.301245+00
 \.
 
 
@@ -744,7 +791,7 @@ COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_
 --
 
 COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, created_at, updated_at, rollover_from, former_limits) FROM stdin;
-01a22616-6a75-79e3-b32c-52772c008225	01a22616-6a4f-72f4-a772-56588b839699	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 06:55:32.981742+00	2026-11-29 06:55:32.981742+00	\N	\N
+01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	01a227d7-a91a-7195-b73e-83d9d553494d	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 15:06:14.831598+00	2026-11-29 15:06:14.831598+00	\N	\N
 \.
 
 
@@ -753,23 +800,23 @@ COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_o
 --
 
 COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version, created_at, updated_at) FROM stdin;
-01a22616-6a4f-72f4-a772-56593a7da792	01a22616-6a4f-72f4-a772-56588b839699	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-5659abe9c47d	01a22616-6a4f-72f4-a772-56588b839699	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565a18aa5e32	01a22616-6a4f-72f4-a772-56588b839699	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565ac45a0c20	01a22616-6a4f-72f4-a772-56588b839699	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565b950b0728	01a22616-6a4f-72f4-a772-56588b839699	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565b9dc49b39	01a22616-6a4f-72f4-a772-56588b839699	Health	expense	\N	#e53935	🩺	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565c53529ab0	01a22616-6a4f-72f4-a772-56588b839699	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565c5739c1f9	01a22616-6a4f-72f4-a772-56588b839699	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565c9b445709	01a22616-6a4f-72f4-a772-56588b839699	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565d3d8d253d	01a22616-6a4f-72f4-a772-56588b839699	Education	expense	\N	#3949ab	🎓	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565dcd4a71c4	01a22616-6a4f-72f4-a772-56588b839699	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565df279438f	01a22616-6a4f-72f4-a772-56588b839699	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565e6a662502	01a22616-6a4f-72f4-a772-56588b839699	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565ec464177d	01a22616-6a4f-72f4-a772-56588b839699	Other	expense	\N	#757575	📦	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565ed4882626	01a22616-6a4f-72f4-a772-56588b839699	Salary	income	\N	#2e7d32	💼	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-565f6b0807e1	01a22616-6a4f-72f4-a772-56588b839699	Interest	income	\N	#00897b	🏦	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
-01a22616-6a4f-72f4-a772-566022819621	01a22616-6a4f-72f4-a772-56588b839699	Other income	income	\N	#7cb342	💰	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00
+01a227d7-a91a-7195-b73e-83dad0c4ab10	01a227d7-a91a-7195-b73e-83d9d553494d	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83daeec2f088	01a227d7-a91a-7195-b73e-83d9d553494d	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83db77eaf16b	01a227d7-a91a-7195-b73e-83d9d553494d	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83dbecda7fd8	01a227d7-a91a-7195-b73e-83d9d553494d	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83dcbe10df96	01a227d7-a91a-7195-b73e-83d9d553494d	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83dda2f2d849	01a227d7-a91a-7195-b73e-83d9d553494d	Health	expense	\N	#e53935	🩺	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83de3106a49b	01a227d7-a91a-7195-b73e-83d9d553494d	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83dee848e22d	01a227d7-a91a-7195-b73e-83d9d553494d	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83df86b1841a	01a227d7-a91a-7195-b73e-83d9d553494d	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e074c60dab	01a227d7-a91a-7195-b73e-83d9d553494d	Education	expense	\N	#3949ab	🎓	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e0754b4262	01a227d7-a91a-7195-b73e-83d9d553494d	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e154fc2ebc	01a227d7-a91a-7195-b73e-83d9d553494d	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e16d9a1c2b	01a227d7-a91a-7195-b73e-83d9d553494d	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e1ee2ae6af	01a227d7-a91a-7195-b73e-83d9d553494d	Other	expense	\N	#757575	📦	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e1f17b3819	01a227d7-a91a-7195-b73e-83d9d553494d	Salary	income	\N	#2e7d32	💼	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e2c2ce0a6d	01a227d7-a91a-7195-b73e-83d9d553494d	Interest	income	\N	#00897b	🏦	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a227d7-a91a-7195-b73e-83e2cc5e4cb6	01a227d7-a91a-7195-b73e-83d9d553494d	Other income	income	\N	#7cb342	💰	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
 \.
 
 
@@ -778,7 +825,7 @@ COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version
 --
 
 COPY public.daily_spending (user_id, currency, date, category_id, amount_minor) FROM stdin;
-01a22616-6a4f-72f4-a772-56588b839699	USD	2026-03-10	01a22616-6a4f-72f4-a772-56593a7da792	12500
+01a227d7-a91a-7195-b73e-83d9d553494d	USD	2026-03-10	01a227d7-a91a-7195-b73e-83dad0c4ab10	12500
 \.
 
 
@@ -799,14 +846,22 @@ COPY public.deleted_users (id, deleted_at) FROM stdin;
 
 
 --
+-- Data for Name: deliveries; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.deliveries (id, user_id, alert_id, channel, kind, title, message, source_event, source_event_id, correlation_id, traceparent, chain_begun_at, status, due_at, next_at, attempts, mail_id, last_cause, created_at, finished_at) FROM stdin;
+\.
+
+
+--
 -- Data for Name: event_log; Type: TABLE DATA; Schema: public; Owner: -
 --
 
 COPY public.event_log (xid, "position", event_id, type, user_id, envelope, created_at) FROM stdin;
-1382172	1	ae774b36-81cc-45e3-adc3-4d3394313d42	finance.transaction.created	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"ae774b36-81cc-45e3-adc3-4d3394313d42","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22616-6a81-75b8-9e7a-2ce2177c4909","time":"2026-11-29T06:55:32.993696Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a22616-6a4f-72f4-a772-56593a7da792","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T06:55:32.993696Z","transactionId":"01a22616-6a81-75b8-9e7a-2ce2177c4909","type":"expense","userId":"01a22616-6a4f-72f4-a772-56588b839699","version":1,"walletId":"01a22616-6a67-796c-9a34-0cf5eb712a07"},"traceparent":"00-94c358dee6a07dbe6133b3fbe572f986-930302effb91c390-00","correlationid":"01a22616-6a80-72a5-8da5-3c05cff3c5b6"}	2026-11-29 06:55:32.993696+00
-1382174	2	b47da5bb-2eca-491f-8b9d-c70891e2abb4	finance.transaction.created	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"b47da5bb-2eca-491f-8b9d-c70891e2abb4","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22616-6a8d-7159-9fe4-aa2ab703d269","time":"2026-11-29T06:55:33.005901Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a22616-6a4f-72f4-a772-56593a7da792","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T06:55:33.005901Z","transactionId":"01a22616-6a8d-7159-9fe4-aa2ab703d269","type":"expense","userId":"01a22616-6a4f-72f4-a772-56588b839699","version":1,"walletId":"01a22616-6a67-796c-9a34-0cf5eb712a07"},"correlationid":"01a22616-6a8c-7e24-a3e6-f51945d4ae4e","traceparent":"00-2e5a478da3f0595b41bdffafbebaf25e-b495d5af6fd14fd2-00"}	2026-11-29 06:55:33.005901+00
-1382178	3	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	ai.insight.generated	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"dbe09b56-baa3-4413-9091-3c2d4d1ad72b","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22616-6a75-79e3-b32c-52772c008225","time":"2026-11-29T06:55:33.010195Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22616-6a75-79e3-b32c-52772c008225","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"6f77f207-12b0-4f88-8eb5-f30e1e188932","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a22616-6a75-79e3-b32c-52772c008225","type":"budget"}],"title":"80 % of Food is spent","userId":"01a22616-6a4f-72f4-a772-56588b839699"},"correlationid":"01a22616-6a80-72a5-8da5-3c05cff3c5b6","traceparent":"00-94c358dee6a07dbe6133b3fbe572f986-6895ae045963758f-00","causationid":"ae774b36-81cc-45e3-adc3-4d3394313d42","correlationtime":"2026-11-29T06:55:32.993696Z"}	2026-11-29 06:55:33.010195+00
-1382178	4	df159713-6174-42cc-b71e-9e02c466e0d4	finance.budget.exceeded	01a22616-6a4f-72f4-a772-56588b839699	{"specversion":"1.0","id":"df159713-6174-42cc-b71e-9e02c466e0d4","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22616-6a75-79e3-b32c-52772c008225","time":"2026-11-29T06:55:33.010195Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22616-6a75-79e3-b32c-52772c008225","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a22616-6a4f-72f4-a772-56588b839699"},"causationid":"ae774b36-81cc-45e3-adc3-4d3394313d42","correlationid":"01a22616-6a80-72a5-8da5-3c05cff3c5b6","traceparent":"00-94c358dee6a07dbe6133b3fbe572f986-6895ae045963758f-00","correlationtime":"2026-11-29T06:55:32.993696Z"}	2026-11-29 06:55:33.010195+00
+85202	1	ae85f4c3-1ca9-4029-9a38-006b7941cdfb	finance.transaction.created	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"ae85f4c3-1ca9-4029-9a38-006b7941cdfb","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a227d7-aa03-7f77-9094-fbb767b19289","time":"2026-11-29T15:06:14.915170Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a227d7-a91a-7195-b73e-83dad0c4ab10","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T15:06:14.915170Z","transactionId":"01a227d7-aa03-7f77-9094-fbb767b19289","type":"expense","userId":"01a227d7-a91a-7195-b73e-83d9d553494d","version":1,"walletId":"01a227d7-a9a2-794a-9d83-356d2331e94e"},"traceparent":"00-bdda534f7774aeeccf38debe388dd410-1b9f85fa97cdf9f4-00","correlationid":"01a227d7-aa01-7051-888e-7b9e4b25b623"}	2026-11-29 15:06:14.91517+00
+85203	2	d539c047-4da5-44df-b76d-8b65e0d46113	finance.transaction.created	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"d539c047-4da5-44df-b76d-8b65e0d46113","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a227d7-aa0d-790a-9b79-c79f22630937","time":"2026-11-29T15:06:14.925983Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a227d7-a91a-7195-b73e-83dad0c4ab10","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T15:06:14.925983Z","transactionId":"01a227d7-aa0d-790a-9b79-c79f22630937","type":"expense","userId":"01a227d7-a91a-7195-b73e-83d9d553494d","version":1,"walletId":"01a227d7-a9a2-794a-9d83-356d2331e94e"},"traceparent":"00-7c3a754a34202e3f890662fc9ae50c52-274635f01c59ebe7-00","correlationid":"01a227d7-aa0c-7849-b4bd-0d516acccecc"}	2026-11-29 15:06:14.925983+00
+85221	3	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	ai.insight.generated	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","time":"2026-11-29T15:06:15.301245Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"ae99a83e-e174-4e79-9552-0fa0f2f49040","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","type":"budget"}],"title":"80 % of Food is spent","userId":"01a227d7-a91a-7195-b73e-83d9d553494d"},"correlationid":"01a227d7-aa01-7051-888e-7b9e4b25b623","traceparent":"00-bdda534f7774aeeccf38debe388dd410-265b7ed3e59f0357-00","causationid":"ae85f4c3-1ca9-4029-9a38-006b7941cdfb","correlationtime":"2026-11-29T15:06:14.915170Z"}	2026-11-29 15:06:15.301245+00
+85221	4	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	finance.budget.exceeded	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"fcbe66a6-7f08-4b3c-b66b-68eae75cffc7","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","time":"2026-11-29T15:06:15.301245Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a227d7-a91a-7195-b73e-83d9d553494d"},"traceparent":"00-bdda534f7774aeeccf38debe388dd410-265b7ed3e59f0357-00","correlationid":"01a227d7-aa01-7051-888e-7b9e4b25b623","causationid":"ae85f4c3-1ca9-4029-9a38-006b7941cdfb","correlationtime":"2026-11-29T15:06:14.915170Z"}	2026-11-29 15:06:15.301245+00
 \.
 
 
@@ -847,10 +902,10 @@ COPY public.idempotency_keys (user_id, key, request_hash, answer, created_at) FR
 --
 
 COPY public.inbox (consumer, event_id, handled_at) FROM stdin;
-projector	ae774b36-81cc-45e3-adc3-4d3394313d42	2026-11-29 06:55:33.010195+00
-projector	b47da5bb-2eca-491f-8b9d-c70891e2abb4	2026-11-29 06:55:33.08558+00
-notifier	dbe09b56-baa3-4413-9091-3c2d4d1ad72b	2026-11-29 06:55:33.087836+00
-notifier	df159713-6174-42cc-b71e-9e02c466e0d4	2026-11-29 06:55:33.087836+00
+projector	ae85f4c3-1ca9-4029-9a38-006b7941cdfb	2026-11-29 15:06:15.301245+00
+projector	d539c047-4da5-44df-b76d-8b65e0d46113	2026-11-29 15:06:15.301245+00
+notifier	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	2026-11-29 15:06:15.518504+00
+notifier	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	2026-11-29 15:06:15.518504+00
 \.
 
 
@@ -875,10 +930,10 @@ COPY public.insights (id, user_id, kind, key, title, message, facts, confidence,
 --
 
 COPY public.log_cursors (name, xid, "position", updated_at) FROM stdin;
-bus.high_watermark	1382178	4	2026-11-29 06:55:33.084252+00
-relay	1382178	4	2026-11-29 06:55:33.085098+00
-consumer.projector	1382178	4	2026-11-29 06:55:33.096877+00
-consumer.notifier	1382178	4	2026-11-29 06:55:33.096921+00
+bus.high_watermark	85221	4	2026-11-29 15:06:15.501281+00
+relay	85221	4	2026-11-29 15:06:15.504007+00
+consumer.projector	85221	4	2026-11-29 15:06:15.522633+00
+consumer.notifier	85221	4	2026-11-29 15:06:15.544953+00
 \.
 
 
@@ -887,7 +942,15 @@ consumer.notifier	1382178	4	2026-11-29 06:55:33.096921+00
 --
 
 COPY public.monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) FROM stdin;
-01a22616-6a4f-72f4-a772-56588b839699	USD	2026-03-01	expense	01a22616-6a4f-72f4-a772-56593a7da792	01a22616-6a67-796c-9a34-0cf5eb712a07	12500	2
+01a227d7-a91a-7195-b73e-83d9d553494d	USD	2026-03-01	expense	01a227d7-a91a-7195-b73e-83dad0c4ab10	01a227d7-a9a2-794a-9d83-356d2331e94e	12500	2
+\.
+
+
+--
+-- Data for Name: notification_choices; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+COPY public.notification_choices (user_id, in_app_off, email_on, quiet_start, quiet_end, digest, digest_hour, email_bounced_at, version, created_at, updated_at) FROM stdin;
 \.
 
 
@@ -912,7 +975,7 @@ COPY public.personal_tokens (id, user_id, name, token_hash, last_four, scopes, e
 --
 
 COPY public.read_model_positions (user_id, xid, "position") FROM stdin;
-01a22616-6a4f-72f4-a772-56588b839699	1382174	2
+01a227d7-a91a-7195-b73e-83d9d553494d	85203	2
 \.
 
 
@@ -937,7 +1000,7 @@ COPY public.recurring_occurrences (recurring_id, date, user_id, outcome) FROM st
 --
 
 COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin;
-\\x6644ac4a6f115ca977488c54caa1b9154c55bf71ed3df423198d3461a1d889bc	01a22616-6a4f-72f4-a772-56608243659d	f	2026-11-29 06:55:32.943934+00
+\\xd93c2a506bb92dfb5d8de1d4de0c328a25c9887c8227f024345daa7d61c65c4d	01a227d7-a91a-7195-b73e-83e3bbee719e	f	2026-11-29 15:06:14.682087+00
 \.
 
 
@@ -970,22 +1033,23 @@ COPY public.rules (id, user_id, name, "position", conditions, category_id, payee
 --
 
 COPY public.seaql_migrations (version, applied_at) FROM stdin;
-m20261124_000001_people	1795935332
-m20261124_000002_books	1795935332
-m20261124_000003_log	1795935332
-m20261124_000004_read_models	1795935332
-m20261124_000005_alerts	1795935332
-m20261126_000006_alert_origins	1795935332
-m20261128_000007_log_moves	1795935332
-m20261128_000008_parts	1795935332
-m20261128_000009_rates	1795935332
-m20261128_000010_recurring	1795935332
-m20261128_000011_rollover	1795935332
-m20261128_000012_goals	1795935332
-m20261128_000013_insights	1795935332
-m20261128_000014_rules	1795935332
-m20261129_000015_wording	1795935332
-m20261129_000016_personal_tokens	1795935332
+m20261124_000001_people	1795964772
+m20261124_000002_books	1795964772
+m20261124_000003_log	1795964772
+m20261124_000004_read_models	1795964772
+m20261124_000005_alerts	1795964772
+m20261126_000006_alert_origins	1795964772
+m20261128_000007_log_moves	1795964772
+m20261128_000008_parts	1795964772
+m20261128_000009_rates	1795964773
+m20261128_000010_recurring	1795964773
+m20261128_000011_rollover	1795964773
+m20261128_000012_goals	1795964773
+m20261128_000013_insights	1795964773
+m20261128_000014_rules	1795964773
+m20261129_000015_wording	1795964773
+m20261129_000016_personal_tokens	1795964773
+m20261129_000017_notifications	1795964773
 \.
 
 
@@ -994,7 +1058,7 @@ m20261129_000016_personal_tokens	1795935332
 --
 
 COPY public.sessions (id, user_id, created_at, expires_at, revoked_at) FROM stdin;
-01a22616-6a4f-72f4-a772-56608243659d	01a22616-6a4f-72f4-a772-56588b839699	2026-11-29 06:55:32.943934+00	2026-12-29 06:55:32.943934+00	\N
+01a227d7-a91a-7195-b73e-83e3bbee719e	01a227d7-a91a-7195-b73e-83d9d553494d	2026-11-29 15:06:14.682087+00	2026-12-29 15:06:14.682087+00	\N
 \.
 
 
@@ -1027,8 +1091,8 @@ COPY public.transaction_words (user_id, word, date, transaction_id, times) FROM 
 --
 
 COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, created_at, updated_at, tags, recurring_id, occurs_on) FROM stdin;
-01a22616-6a81-75b8-9e7a-2ce2177c4909	01a22616-6a4f-72f4-a772-56588b839699	01a22616-6a67-796c-9a34-0cf5eb712a07	expense	12000	USD	2026-03-10	01a22616-6a4f-72f4-a772-56593a7da792	\N	\N	\N	1	2026-11-29 06:55:32.993696+00	2026-11-29 06:55:32.993696+00	\N	\N	\N
-01a22616-6a8d-7159-9fe4-aa2ab703d269	01a22616-6a4f-72f4-a772-56588b839699	01a22616-6a67-796c-9a34-0cf5eb712a07	expense	500	USD	2026-03-10	01a22616-6a4f-72f4-a772-56593a7da792	\N	\N	\N	1	2026-11-29 06:55:33.005901+00	2026-11-29 06:55:33.005901+00	\N	\N	\N
+01a227d7-aa03-7f77-9094-fbb767b19289	01a227d7-a91a-7195-b73e-83d9d553494d	01a227d7-a9a2-794a-9d83-356d2331e94e	expense	12000	USD	2026-03-10	01a227d7-a91a-7195-b73e-83dad0c4ab10	\N	\N	\N	1	2026-11-29 15:06:14.91517+00	2026-11-29 15:06:14.91517+00	\N	\N	\N
+01a227d7-aa0d-790a-9b79-c79f22630937	01a227d7-a91a-7195-b73e-83d9d553494d	01a227d7-a9a2-794a-9d83-356d2331e94e	expense	500	USD	2026-03-10	01a227d7-a91a-7195-b73e-83dad0c4ab10	\N	\N	\N	1	2026-11-29 15:06:14.925983+00	2026-11-29 15:06:14.925983+00	\N	\N	\N
 \.
 
 
@@ -1053,7 +1117,7 @@ COPY public.user_rates (id, user_id, from_currency, to_currency, date, rate, ver
 --
 
 COPY public.users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at, ai_enabled) FROM stdin;
-01a22616-6a4f-72f4-a772-56588b839699	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$fMmBLhdBBedGQNzbvX7ssQ$uraI7mboWq5lFbsgi941bC20rNac5vWBnDvZKrxVJn8	\N	USD	UTC	1	2026-11-29 06:55:32.943934+00	2026-11-29 06:55:32.943934+00	f
+01a227d7-a91a-7195-b73e-83d9d553494d	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$7S8bVbF5F+pStYfoLJcGnw$c13wKnlVvF8MHBFjsb8OiSPknA+kGGvjLYjTqPgwHZw	\N	USD	UTC	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00	f
 \.
 
 
@@ -1062,7 +1126,7 @@ COPY public.users (id, email, password_hash, name, currency, time_zone, version,
 --
 
 COPY public.wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, created_at, updated_at, archived_at) FROM stdin;
-01a22616-6a67-796c-9a34-0cf5eb712a07	01a22616-6a4f-72f4-a772-56588b839699	Checking	bank	USD	100000	87500	1	2026-11-29 06:55:32.967355+00	2026-11-29 06:55:32.967355+00	\N
+01a227d7-a9a2-794a-9d83-356d2331e94e	01a227d7-a91a-7195-b73e-83d9d553494d	Checking	bank	USD	100000	87500	1	2026-11-29 15:06:14.818395+00	2026-11-29 15:06:14.818395+00	\N
 \.
 
 
@@ -1161,6 +1225,14 @@ ALTER TABLE ONLY public.deleted_users
 
 
 --
+-- Name: deliveries deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: event_log event_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1238,6 +1310,14 @@ ALTER TABLE ONLY public.log_cursors
 
 ALTER TABLE ONLY public.monthly_totals
     ADD CONSTRAINT monthly_totals_pkey PRIMARY KEY (user_id, currency, month, type, category_id, wallet_id);
+
+
+--
+-- Name: notification_choices notification_choices_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.notification_choices
+    ADD CONSTRAINT notification_choices_pkey PRIMARY KEY (user_id);
 
 
 --
@@ -1432,6 +1512,34 @@ CREATE INDEX ix_budgets_user_id_id ON public.budgets USING btree (user_id, id);
 --
 
 CREATE INDEX ix_categories_parent_id ON public.categories USING btree (parent_id);
+
+
+--
+-- Name: ix_deliveries_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_deliveries_due ON public.deliveries USING btree (due_at) WHERE ((status)::text = 'pending'::text);
+
+
+--
+-- Name: ix_deliveries_finished_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_deliveries_finished_at ON public.deliveries USING btree (finished_at);
+
+
+--
+-- Name: ix_deliveries_next; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_deliveries_next ON public.deliveries USING btree (next_at) WHERE ((status)::text = 'pending'::text);
+
+
+--
+-- Name: ix_deliveries_user_id_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ix_deliveries_user_id_id ON public.deliveries USING btree (user_id, id);
 
 
 --
@@ -1680,6 +1788,13 @@ CREATE UNIQUE INDEX ux_dead_letters_consumer_event_id ON public.dead_letters USI
 
 
 --
+-- Name: ux_deliveries_alert_id_channel; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX ux_deliveries_alert_id_channel ON public.deliveries USING btree (alert_id, channel);
+
+
+--
 -- Name: ux_event_log_event_id; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1802,6 +1917,14 @@ ALTER TABLE ONLY public.daily_spending
 
 
 --
+-- Name: deliveries fk_deliveries_user; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT fk_deliveries_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+
+--
 -- Name: goal_contributions fk_goal_contributions_goal_id; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1855,6 +1978,14 @@ ALTER TABLE ONLY public.insights
 
 ALTER TABLE ONLY public.monthly_totals
     ADD CONSTRAINT fk_monthly_totals_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+
+--
+-- Name: notification_choices fk_notification_choices_user; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.notification_choices
+    ADD CONSTRAINT fk_notification_choices_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 
 --
