@@ -42,7 +42,7 @@ pub struct LinkQuery {
     #[param(
         required = true,
         pattern = "^[A-Za-z0-9_-]{64}$",
-        example = "token-of-a-mail"
+        example = "AZIAAAAAcACAAAAAAAAAClDYWOCYXsx_YEGKrwzFq1h_QsJXCohAlanozKzQ9lRc"
     )]
     token: String,
 }

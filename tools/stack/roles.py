@@ -34,7 +34,8 @@ def direct_settings(stack):
                         WEALTH__KAFKA__REPLICATION="1", WEALTH__KAFKA__MIN_INSYNC="1")
     if "smtp" in state and stack.runs(stack.part("smtp")):
         settings.update(SMTP_URL=state["smtp"]["url"], WEALTH__EMAIL__CA_FILE=state["smtp"]["ca_file"],
-                        WEALTH__EMAIL__FROM="Wealth Companion <no-reply@localhost.localdomain>")
+                        WEALTH__EMAIL__FROM="Wealth Companion <no-reply@localhost.localdomain>",
+                        WEALTH__EMAIL__PUBLIC_URL="http://127.0.0.1:" + public_address().rpartition(":")[2])
     four = read_json(stack.folder / "secrets.json") or {}
     settings.update({name: four[name] for name in ("GEMINI_API_KEY", "JWT_SECRET_KEY") if four.get(name)})
     return settings

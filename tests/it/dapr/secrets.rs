@@ -191,7 +191,10 @@ async fn mail_is_tried_with_the_server_of_the_store_and_nothing_else_of_it() {
     let folder = TempDir::new().expect("a folder");
     let ca_file = format!("email.ca_file={}", stack.text("/smtp/ca_file"));
     let from = "email.from=books@example.com";
-    let test = ["--set", &ca_file, "--set", from, "email", "test"];
+    let url = "email.public_url=https://books.example.com";
+    let test = [
+        "--set", &ca_file, "--set", from, "--set", url, "email", "test",
+    ];
     let tried = [&test[..], &["dapr-secrets@example.com"]].concat();
     let tried = output(command(&folder, with.http_port, &[], &tried)).await;
     assert!(tried.status.success(), "{}", errors(&tried));
