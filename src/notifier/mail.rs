@@ -194,8 +194,10 @@ impl Post {
             Err(fault) if fault.cause == Cause::Away => round.away_in_a_row += 1,
             Err(fault) => round.is_refused |= matches!(fault.cause, Cause::Tls | Cause::SignIn),
         }
+        // What else is due to an address that is to come again later is another round's.
+        let is_now = told.as_ref().err().map(|fault| fault.cause) != Some(Cause::Away);
         self.conclude(mail, told).await?;
-        Ok(true)
+        Ok(is_now)
     }
 
     async fn conclude(&self, mail: Outgoing, told: Result<(), Fault>) -> Result<(), StoreError> {

@@ -366,7 +366,10 @@ async fn one_that_is_to_come_again_holds_up_nobody_else() {
         notifications::change(&tx, user_id, None, by_mail(), now).await
     });
     chosen.await.expect("chosen");
-    story.exceed().await;
+    // As many as it takes to leave a mail server alone.
+    for _ in 0..4 {
+        story.exceed().await;
+    }
     exceed(&story.chain, bob).await;
     let round = story.round().await;
     assert_eq!((round.sent, round.is_away()), (1, false));
@@ -374,8 +377,8 @@ async fn one_that_is_to_come_again_holds_up_nobody_else() {
     assert_eq!(came_for(Stack::get(), &bobs).len(), 1);
     assert!(story.letters().is_empty());
     story.chain.clock.advance(MINUTE);
-    assert_eq!(story.round().await.sent, 1);
-    assert_eq!(story.letters().len(), 1);
+    assert_eq!(story.round().await.sent, 4);
+    assert_eq!(story.letters().len(), 4);
 }
 
 #[tokio::test]
