@@ -580,7 +580,7 @@ async fn whatever_is_done_the_books_are_those_of_the_model() {
         for _ in 0..steps {
             life.step().await;
         }
-        if let Err(wrong) = life.end().await {
+        if let Err(wrong) = Box::pin(life.end()).await {
             panic!("{wrong}\nagain: tools/simulate books --seed {seed} --steps {steps}");
         }
     }
