@@ -243,8 +243,7 @@ class Server:
         daprd = self.parts["daprd"]
         ports = [free_port() for _ in range(4)]
         command = [daprd["binary"], "--app-id", f"{self.tag}-{role}", "--app-port", str(app_port),
-                   "--app-protocol", "http", "--enable-app-health-check", "--app-health-check-path", "/livez",
-                   "--app-health-probe-interval", "1", "--app-health-probe-timeout", "500",
+                   "--app-protocol", "http",
                    "--dapr-listen-addresses", "127.0.0.1", "--metrics-listen-address", "127.0.0.1",
                    "--dapr-internal-grpc-listen-address", "127.0.0.1", "--log-level", "warn",
                    "--resources-path", self.parts["resources"], "--config", daprd["config"]]

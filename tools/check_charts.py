@@ -114,7 +114,7 @@ GRACE_OF_SIDECAR_SECS = 10
 # Annotations that there must be, and what they must say, where that is always the same.
 OF_SIDECAR = {
     "app-token-secret": "wealth-companion-app-token", "api-token-secret": "wealth-companion-dapr-api-token",
-    "config": "wealth-companion", "enable-app-health-check": "true", "app-health-check-path": "/livez", "log-as-json": "true",
+    "config": "wealth-companion", "log-as-json": "true",
     "sidecar-cpu-request": None, "sidecar-memory-request": None, "sidecar-cpu-limit": None, "sidecar-memory-limit": None,
 }
 # Secrets and ConfigMaps that others make.
@@ -357,6 +357,8 @@ def of_deployment(spec):
         drain = template["spec"]["terminationGracePeriodSeconds"] - GRACE_OF_SIDECAR_SECS - leave
         if sidecar < leave + drain:
             yield "its sidecar is gone before the role"
+        if "dapr.io/enable-app-health-check" in annotations:
+            yield "its sidecar may lose a topic when the role restarts (docs/adr/0018)"
         for name, wanted in OF_SIDECAR.items():
             if annotations.get(f"dapr.io/{name}") in (None, "") or wanted not in (None, annotations[f"dapr.io/{name}"]):
                 yield f"has dapr.io/{name} {annotations.get(f'dapr.io/{name}')!r}"

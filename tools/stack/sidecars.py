@@ -78,9 +78,6 @@ class Sidecar(Part):
         return [
             str(builds.go_path("daprd")),
             "--app-id", numbers["app_id"], "--app-port", str(numbers["app_port"]), "--app-protocol", "http",
-            # Events are delivered while the role is alive; whether it is ready concerns its clients.
-            "--enable-app-health-check", "--app-health-check-path", "/livez", "--app-health-probe-interval", "1",
-            "--app-health-probe-timeout", "500", "--app-health-threshold", "3",
             "--dapr-http-port", str(numbers["http_port"]), "--dapr-grpc-port", str(numbers["grpc_port"]),
             "--dapr-listen-addresses", "127.0.0.1",
             "--dapr-internal-grpc-port", str(numbers["internal_grpc_port"]), "--dapr-internal-grpc-listen-address", "127.0.0.1",

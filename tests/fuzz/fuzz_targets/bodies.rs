@@ -13,24 +13,30 @@ use serde_json::{Value, json};
 use wealth_companion::domain::money::{AmountText, Currency};
 use wealth_companion_fuzz::api::{Answer, Person};
 
-/// Every operation with a body; of those that change something, what is changed.
-const OPERATIONS: [(&str, &str); 16] = [
+/// Every operation with a body that makes or changes something; `*` stands for what there is of the list before it.
+const OPERATIONS: [(&str, &str); 22] = [
     ("POST", "/v1/transactions"),
-    ("PATCH", "/v1/transactions/"),
+    ("PATCH", "/v1/transactions/*"),
     ("POST", "/v1/budgets"),
-    ("PATCH", "/v1/budgets/"),
+    ("PATCH", "/v1/budgets/*"),
     ("POST", "/v1/wallets"),
-    ("PATCH", "/v1/wallets/"),
+    ("PATCH", "/v1/wallets/*"),
     ("POST", "/v1/categories"),
-    ("PATCH", "/v1/categories/"),
+    ("PATCH", "/v1/categories/*"),
     ("PATCH", "/v1/me"),
     ("POST", "/v1/auth/register"),
     ("POST", "/v1/auth/login"),
     ("POST", "/v1/auth/refresh"),
     ("POST", "/v1/rates"),
-    ("PATCH", "/v1/rates/"),
+    ("PATCH", "/v1/rates/*"),
     ("POST", "/v1/recurring"),
-    ("PATCH", "/v1/recurring/"),
+    ("PATCH", "/v1/recurring/*"),
+    ("POST", "/v1/goals"),
+    ("PATCH", "/v1/goals/*"),
+    ("POST", "/v1/goals/*/contributions"),
+    ("POST", "/v1/rules"),
+    ("PATCH", "/v1/rules/*"),
+    ("POST", "/v1/tokens"),
 ];
 /// In seeds these stand for the person's wallet and category, e-mail address and refresh token.
 const WALLET: &str = "01920000-0000-7000-8000-00000000000a";
@@ -57,8 +63,8 @@ fuzz_target!(|data: &[u8]| {
 
 fn send(person: &mut Person, (method, path): (&str, &str), body: &[u8]) {
     let body = with_own(person, body);
-    let (path, begun) = match path.strip_suffix('/') {
-        Some(list) => (format!("{path}{}", thing(person, list)), true),
+    let (path, begun) = match path.split_once("/*") {
+        Some((list, rest)) => (format!("{list}/{}{rest}", thing(person, list)), true),
         None => (path.to_owned(), false),
     };
     let answer = person.send(method, &path, Some(&body));
@@ -119,6 +125,17 @@ fn thing(person: &mut Person, list: &str) -> String {
             let body = json!({"from": "EUR", "to": "USD", "rate": "1.0842"});
             person.made(list, &body)
         }
+        "/v1/goals" => {
+            let body = json!({"name": "Holidays", "target_amount": "3000.00", "currency": "USD"});
+            person.made(list, &body)
+        }
+        "/v1/rules" => {
+            let body = json!({
+                "name": "Groceries", "tags": ["food"],
+                "conditions": [{"field": "payee", "operator": "contains", "value": "shop"}]
+            });
+            person.made(list, &body)
+        }
         "/v1/recurring" => {
             let body = json!({
                 "wallet_id": person.wallet["id"], "type": "expense", "amount": "12.34", "rrule": "FREQ=MONTHLY"
@@ -135,13 +152,17 @@ fn thing(person: &mut Person, list: &str) -> String {
 }
 
 fn taken(person: &mut Person, path: &str, body: &[u8], answer: &Answer) {
-    let told = answer.json();
+    let mut told = answer.json();
     if path.starts_with("/v1/auth/") {
         assert!(
             told["access_token"].is_string() && told["refresh_token"].is_string(),
             "{answer:?}"
         );
         return;
+    }
+    if path == "/v1/tokens" {
+        // It is shown once.
+        assert!(told["secret"].take().is_string(), "{answer:?}");
     }
     let place = answer.location.clone().unwrap_or_else(|| path.to_owned());
     let read = person.send("GET", &place, None);
@@ -156,10 +177,9 @@ fn taken(person: &mut Person, path: &str, body: &[u8], answer: &Answer) {
         Value::Number(number) => AmountText::Number(number.to_string()),
         _ => return,
     };
-    let currency = told["currency"]
-        .as_str()
-        .and_then(|code| Currency::parse(code).ok())
-        .expect("a currency");
+    // A contribution is in the currency of its goal.
+    let currency = told["currency"].as_str().unwrap_or("USD");
+    let currency = Currency::parse(currency).expect("a currency");
     let amount = amount.amount(currency).expect("it was taken");
     assert_eq!(told["amount"], json!(amount.to_string()), "{answer:?}");
 }

@@ -69,17 +69,6 @@ impl Sidecar {
             .envs(Stack::get().table("/daprd/environment"))
             .envs(options.environment)
             .args(["--app-id", app_id, "--app-protocol", "http"])
-            .args([
-                "--enable-app-health-check",
-                "--app-health-check-path",
-                "/livez",
-            ])
-            .args([
-                "--app-health-probe-interval",
-                "1",
-                "--app-health-probe-timeout",
-                "500",
-            ])
             .args(["--dapr-listen-addresses", "127.0.0.1"])
             .args(["--metrics-listen-address", "127.0.0.1"])
             .args(["--dapr-internal-grpc-listen-address", "127.0.0.1"])
