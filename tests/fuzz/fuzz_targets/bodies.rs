@@ -14,7 +14,7 @@ use wealth_companion::domain::money::{AmountText, Currency};
 use wealth_companion_fuzz::api::{Answer, Person};
 
 /// Every operation with a body that makes or changes something; `*` stands for what there is of the list before it.
-const OPERATIONS: [(&str, &str); 22] = [
+const OPERATIONS: [(&str, &str); 23] = [
     ("POST", "/v1/transactions"),
     ("PATCH", "/v1/transactions/*"),
     ("POST", "/v1/budgets"),
@@ -37,6 +37,7 @@ const OPERATIONS: [(&str, &str); 22] = [
     ("POST", "/v1/rules"),
     ("PATCH", "/v1/rules/*"),
     ("POST", "/v1/tokens"),
+    ("PATCH", "/v1/me/notifications"),
 ];
 /// In seeds these stand for the person's wallet and category, e-mail address and refresh token.
 const WALLET: &str = "01920000-0000-7000-8000-00000000000a";
