@@ -240,5 +240,5 @@ fn links_in_mails_lead_somewhere_and_in_secret() {
         );
     }
     // Without mail nothing leads there.
-    assert_eq!(env_problems(&[]), [] as [&str; 0]);
+    assert!(load_env(&[]).is_ok());
 }
