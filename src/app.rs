@@ -117,7 +117,7 @@ impl App {
         if !config.is_server_database() {
             metrics::watch_data_dir(&config.data_dir);
         }
-        // Links in mails are signed by it, too.
+        // The tokens of one and the links of the other, which the first must read.
         if roles.contains(&Role::Api) || roles.contains(&Role::Notifier) {
             signing_key::ensure(&mut config, &ids)?;
         }

@@ -323,8 +323,9 @@ fn serve(settings: &Settings, roles: &BTreeSet<Role>) -> anyhow::Result<ExitCode
     let (_flushed_at_the_end, loki) = teller.init_logs(&loaded.config)?;
     on_runtime(async {
         let lines = loki.map(Loki::start);
-        let need = if roles.contains(&Role::Api) {
-            Need::Api
+        let signs = roles.contains(&Role::Api) || roles.contains(&Role::Notifier);
+        let need = if signs {
+            Need::SigningKey
         } else {
             Need::Database
         };

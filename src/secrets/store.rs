@@ -29,9 +29,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// What is asked of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// What the API needs: also the key that signs tokens.
-    Api,
-    /// What every other role and command needs.
+    /// What who signs needs, too: the API its tokens, the notifier the links in mails.
+    SigningKey,
+    /// What everybody else who opens the database needs.
     Database,
     /// The mail server alone.
     Mail,
@@ -41,7 +41,7 @@ impl Need {
     /// Whether it takes the secret of this name. Nobody has one that they do not need.
     fn takes(self, name: &str) -> bool {
         match self {
-            Self::Api => true,
+            Self::SigningKey => true,
             Self::Database => name != JWT_SECRET_KEY,
             Self::Mail => name == SMTP_URL,
         }

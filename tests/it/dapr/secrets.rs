@@ -128,7 +128,10 @@ async fn a_missing_secret_stops_the_start_by_its_name() {
     }
     assert!(!said.contains("s3cr3t"), "{said}");
 
-    // The key that signs tokens is the API's alone.
+    // The notifier signs links in mails by the same key; the projector signs nothing.
+    let stopped = output(command(&folder, port, &["notifier"], &[])).await;
+    let said = errors(&stopped);
+    assert!(said.contains("JWT_SECRET_KEY: looked for"), "{said}");
     let stopped = output(command(&folder, port, &["projector"], &[])).await;
     let said = errors(&stopped);
     assert!(said.contains("DATABASE_URL: looked for"), "{said}");
