@@ -691,10 +691,6 @@ def kafka_and_dapr():
                    "store opens when Redis is away, and closes by itself.",
                    prom('max by (app_id, target) (dapr_resiliency_cb_state{<sidecar>, status="open"})',
                         "{{app_id}} {{target}}"), {0: ("closed", GREEN), 1: ("open", RED)}, w=8, h=7),
-            graph("Health probes of roles", "How often sidecars find their role alive, by answer. Others than 200: "
-                  "nothing is delivered to that role.",
-                  prom(rate("dapr_http_healthprobes_completed_count", "app_id, status", "<sidecar>"),
-                       "{{app_id}} {{status}}"), "ops"),
             graph("Memory of sidecars", "Memory that each sidecar holds. Bulk deliveries of large events need some "
                   "hundred MB for a moment; a steady rise is a leak.",
                   prom("process_resident_memory_bytes{<sidecar>}", "{{role}} {{pod}}"), "bytes")),
