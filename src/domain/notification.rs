@@ -4,6 +4,7 @@
 //! Hours are those that clocks show where the user is. In the night in which clocks go forward, an hour that is skipped
 //! is the instant at which they skip it; in the one in which they go back, an hour that comes twice is its first time.
 
+mod digest;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use chrono::{DateTime, Days, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use digest::Digest;
 
 use super::period;
 use super::word::words;
@@ -50,28 +53,6 @@ words!(AlertKind {
     Forecast = "forecast",
     SavingsTip = "savings_tip",
 });
-
-/// How alerts reach somebody by mail.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Digest {
-    /// Each in a mail of its own, at once.
-    #[default]
-    None,
-    /// All of a day in one mail.
-    Daily,
-}
-
-impl Digest {
-    /// The word as it stands in JSON and storage.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Daily => "daily",
-        }
-    }
-}
 
 /// What somebody wants to be told of, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,11 +63,7 @@ impl TryFrom<notification_choices::Model> for Notifications {
             .map(|(start, end)| QuietHours::new(start, end))
             .transpose()
             .map_err(StoreError::defect)?;
-        let digest = match row.digest.as_str() {
-            "none" => Digest::None,
-            "daily" => Digest::Daily,
-            other => return Err(StoreError::defect(format!("a digest is {other}"))),
-        };
+        let digest = row.digest.parse().map_err(StoreError::defect)?;
         let digest_hour = Hour::of_day(row.digest_hour)
             .ok_or_else(|| StoreError::defect(format!("a digest at {}", row.digest_hour)))?;
         Ok(Self {
