@@ -7,7 +7,7 @@ PROFILE  = dev
 URL      = http://127.0.0.1:8080
 # More arguments for `make run`, `make demo` and `make test`.
 ARGS     =
-# Bookings for `make real-input`.
+# Bookings for `make real-input` and `make insights`.
 CSV      =
 
 # What the tests need of the stack, and the stories that bring their own database.
@@ -22,7 +22,7 @@ binary     = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(build_dir)/wealth-comp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove chaos fuzz contract simulate charts test-kubernetes docs-run real-input clean
+.PHONY: help run demo stack stack-status stack-stop stack-logs observe run-stack test lint fmt fmt-check clippy deny doc dashboards observability advisories generated keep-release build bench bench-quick bench-micro bench-projector bench-chain prove chaos fuzz contract simulate charts test-kubernetes docs-run real-input insights clean
 
 help: ## List these targets
 	@echo "usage: make TARGET [PROFILE=release] [ARGS=...]"
@@ -187,6 +187,11 @@ real-input: build ## Book a bank's CSV through a real server and compare every s
 	@sh .ci/need python3
 	@test -n "$(CSV)" || { echo "missing: CSV=FILE, a file of bookings" >&2; exit 2; }
 	python3 tools/real_input.py --csv "$(CSV)" --start "$(binary)"
+
+insights: ## Print what somebody is told whose bank's CSV is booked day by day (CSV=FILE)
+	@sh .ci/need cargo cc
+	@test -n "$(CSV)" || { echo "missing: CSV=FILE, a file of bookings" >&2; exit 2; }
+	INSIGHTS_CSV="$(abspath $(CSV))" $(CARGO) test --quiet --locked --test it -- --ignored --exact --nocapture insights::of_a_file::told_day_by_day
 
 clean: ## Remove what was built (data/ stays)
 	$(CARGO) clean

@@ -48,8 +48,10 @@ pub mod recurring;
 pub mod register;
 /// Rules by which bookings get their category, payee and tags.
 pub mod rules;
-/// Signing in and out; who makes a request.
+/// Who makes a request.
 pub mod session;
+/// Signing in and out.
+pub mod sign_in;
 /// Live streams of alerts.
 pub mod streams;
 /// Access tokens.
@@ -169,9 +171,9 @@ macro_rules! add_every_route {
     ($config:ident) => {
         $config
             .service(register::register)
-            .service(session::login)
-            .service(session::refresh)
-            .service(session::logout)
+            .service(sign_in::login)
+            .service(sign_in::refresh)
+            .service(sign_in::logout)
             .service(me::get)
             .service(me::amend)
             .service(me::delete)

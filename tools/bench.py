@@ -10,6 +10,7 @@ must be there, and `verify` must find nothing.
     make bench                                        # SQLite and PostgreSQL, 1,000 to 1,000,000 bookings
     make bench ARGS="--database postgres --bookings 1000 --seconds 5 --json"
     make bench ARGS="--database postgres --bookings 10000 1000000 --others 9000000"   # ten million in all: 10 GB of disk
+    make bench ARGS="--database postgres --bookings 10000 1000000 --others 9000000 --reads"   # what reads cost there, alone
     make bench-quick
 
 docs/performance.md explains the table. Machines are noisy: look at the ratios. It needs no network but the loopback.
@@ -59,6 +60,7 @@ def main():
     parser.add_argument("--bookings", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="lengths of the history")
     parser.add_argument("--others", type=int, default=0, metavar="BOOKINGS",
                         help="of other people, beside the longest history, on PostgreSQL")
+    parser.add_argument("--reads", action="store_true", help="measure reads alone: nobody books, signs in or listens")
     parser.add_argument("--streams", type=int, nargs="+", default=[1_000, 10_000], help="people with an open stream")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--soak", type=int, default=0, metavar="MINUTES", help="book at the top rate for so long, with the memory after each")
@@ -84,15 +86,17 @@ def ratios(rows):
     for database in sorted({row["database"] for row in rows}):
         ours = [row for row in rows if row["database"] == database]
         shortest, longest = (pick(row["bookings"] for row in ours) for pick in (min, max))
-        found[f"{database}: bookings beside the baseline"] = min(row["ratio"] for row in ours if "ratio" in row)
+        if booked := [row["ratio"] for row in ours if "ratio" in row]:
+            found[f"{database}: bookings beside the baseline"] = min(booked)
         for work in sorted({row["work"] for row in ours if row["work"].endswith("/s")}):
             p50 = {row["bookings"]: row["p50_ms"] for row in ours if row["work"] == work}
             found[f"{database}: {work}, the shortest history beside the longest"] = p50[shortest] / p50[longest]
         for row in ours:
             if "watched_ratio" in row and row["work"] != UNWATCHED:
                 found[f"{database}: {row['work']}, beside unwatched"] = row["watched_ratio"]
-        p99 = {work: next(row["p99_ms"] for row in ours if row["work"] == work) for work in (LIST_ALONE, LIST_BESIDE)}
-        found[f"{database}: p99 of a list alone, beside itself while people sign in"] = p99[LIST_ALONE] / p99[LIST_BESIDE]
+        p99 = {row["work"]: row["p99_ms"] for row in ours if row["work"] in (LIST_ALONE, LIST_BESIDE)}
+        if p99:
+            found[f"{database}: p99 of a list alone, beside itself while people sign in"] = p99[LIST_ALONE] / p99[LIST_BESIDE]
     return found
 
 
@@ -119,7 +123,8 @@ def show(rows):
     for row in rows:
         cells = ("" if row.get(key) is None else format(row[key], how) for key, _, how, _ in columns)
         print("".join(f"{cell:>{width}}" for cell, (_, _, _, width) in zip(cells, columns)))
-    print("baseline:", "; ".join(sorted({f"{row['database']}: {row['baseline_is']}" for row in rows if "baseline_is" in row})))
+    if baselines := {f"{row['database']}: {row['baseline_is']}" for row in rows if "baseline_is" in row}:
+        print("baseline:", "; ".join(sorted(baselines)))
     for name, ratio in ratios(rows).items():
         print(f"{name}: {ratio:.2f}")
     print("CPU s/1000: of the server and its database, a thousand requests, or a thousand seconds at rest; "
@@ -131,7 +136,7 @@ def measure(args, name, bookings):
         folder = pathlib.Path(folder)
         with contextlib.closing(open_database(args, name, folder / "data")) as database:
             rows = on_database(args, database, bookings)
-        if bookings == min(args.bookings):
+        if bookings == min(args.bookings) and not args.reads:
             rows += watched(args, name, folder)
     return [{"database": name, "bookings": bookings, **row} for row in rows]
 
@@ -144,7 +149,7 @@ def open_database(args, name, folder):
 
 
 def on_database(args, database, bookings):
-    baseline = database.raw(args.seconds, STEADY)
+    baseline = None if args.reads else database.raw(args.seconds, STEADY)
     with Server(database) as server:
         at_rest = server.memory_mib()
         people = [Person(server.address) for _ in range(PEOPLE)]
@@ -159,31 +164,10 @@ def on_database(args, database, bookings):
     with Server(database) as server:
         for somebody in people:
             somebody.address = server.address
-        for work, path, is_right in (
-            ("list, first page", "/v1/transactions?limit=50", lambda page: len(page["items"]) == 50),
-            ("list, deep page", person.deep_page(0.9 * bookings), lambda page: len(page["items"]) == 50),
-            ("list by a tag", f"/v1/transactions?limit=50&tag={TAG}", lambda page: len(page["items"]) == 50),
-            ("search", "/v1/transactions?limit=50&q=booking", lambda page: len(page["items"]) == 50),
-            ("dashboard", "/v1/dashboard?month=2025-06", lambda month: float(month["spending"]) > 0),
-            ("budgets", "/v1/budgets", lambda page: len(page["items"]) == 1),
-        ):
-            if not is_right(answer := person.send("GET", path)):
-                raise SystemExit(f"bench: {path} answers {str(answer)[:500]}")
-            row = load(args, server, [person.request("GET", path)], 16, READS_PER_SECOND)
-            rows.append({"work": f"{work}, {READS_PER_SECOND}/s", **row})
-        # From here on others book: the one with the long history among them.
-        requests = [people[number % PEOPLE].booking(number) for number in range(6_400)]
-        top = load(args, server, requests, CONNECTIONS)
-        ratio = {"baseline": baseline["per_second"], "baseline_is": baseline["baseline"],
-                 "ratio": top["per_second"] / baseline["per_second"]}
-        rows.append({"work": "book, top rate", **top, **ratio})
-        rate = STEADY * top["per_second"]
-        rows.append({"work": BOOK_STEADY, **load(args, server, requests, CONNECTIONS, rate)})
-        if steady := baseline.get("steady"):
-            rows.append({"work": RAW_STEADY, **steady})
-        # What is kept from one minute to the next would be seen.
-        rows += [{"work": f"book, minute {minute}", **load(args, server, requests, CONNECTIONS, seconds=60)}
-                 for minute in range(1, args.soak + 1)]
+        rows += reads(args, server, person, bookings)
+        if args.reads:
+            return without_counts(rows)
+        rows += books(args, server, people, baseline)
     if bookings == min(args.bookings):
         rows += idle(database)
         rows += beside_sign_ins(args, database)
@@ -192,11 +176,48 @@ def on_database(args, database, bookings):
             # All roles: an alert is made by the others.
             with Server(database, []) as server:
                 rows += streams(server, count, args.seconds)
-    acknowledged = bookings + others + sum(row.pop("created", 0) for row in rows)
+    acknowledged = bookings + others + sum(row.get("created", 0) for row in rows)
     if (found := database.count()) != acknowledged:
         raise SystemExit(f"bench: {acknowledged} bookings were acknowledged, and {found} are there")
     settle(database, acknowledged)
+    return without_counts(rows)
+
+
+def without_counts(rows):
+    return [{key: value for key, value in row.items() if key != "created"} for row in rows]
+
+
+def reads(args, server, person, bookings):
+    rows = []
+    for work, path, is_right in (
+        ("list, first page", "/v1/transactions?limit=50", lambda page: len(page["items"]) == 50),
+        ("list, deep page", person.deep_page(0.9 * bookings), lambda page: len(page["items"]) == 50),
+        ("list by a tag", f"/v1/transactions?limit=50&tag={TAG}", lambda page: len(page["items"]) == 50),
+        ("search", "/v1/transactions?limit=50&q=booking", lambda page: len(page["items"]) == 50),
+        ("dashboard", "/v1/dashboard?month=2025-06", lambda month: float(month["spending"]) > 0),
+        ("budgets", "/v1/budgets", lambda page: len(page["items"]) == 1),
+    ):
+        if not is_right(answer := person.send("GET", path)):
+            raise SystemExit(f"bench: {path} answers {str(answer)[:500]}")
+        row = load(args, server, [person.request("GET", path)], 16, READS_PER_SECOND)
+        rows.append({"work": f"{work}, {READS_PER_SECOND}/s", **row})
     return rows
+
+
+def books(args, server, people, baseline):
+    """All of them book: the one with the long history among them."""
+    requests = [people[number % PEOPLE].booking(number) for number in range(6_400)]
+    top = load(args, server, requests, CONNECTIONS)
+    ratio = {"baseline": baseline["per_second"], "baseline_is": baseline["baseline"],
+             "ratio": top["per_second"] / baseline["per_second"]}
+    rows = [{"work": "book, top rate", **top, **ratio}]
+    rate = STEADY * top["per_second"]
+    rows.append({"work": BOOK_STEADY, **load(args, server, requests, CONNECTIONS, rate)})
+    if steady := baseline.get("steady"):
+        rows.append({"work": RAW_STEADY, **steady})
+    # What is kept from one minute to the next would be seen.
+    return rows + [{"work": f"book, minute {minute}", **load(args, server, requests, CONNECTIONS, seconds=60)}
+                   for minute in range(1, args.soak + 1)]
 
 
 def idle(database):

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{nullable, present};
+use super::input::{PageQuery, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
-use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::category::CategoryKind;
 use crate::domain::text::{check_color, check_text};

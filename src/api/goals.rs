@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{AmountInput, DayInput, nullable, present};
+use super::input::{AmountInput, DayInput, PageQuery, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
-use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::budget::percent;
 use crate::domain::goal::{self, Outlook, Progress};

@@ -1,15 +1,51 @@
-//! How amounts and changes come in.
+//! How amounts, changes and pages are asked for.
 
 use std::borrow::Cow;
 
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
-use utoipa::openapi::{RefOr, schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::domain::money::AmountText;
+
+/// What stands where digits belong that are read exactly.
+pub(super) enum Digits {
+    /// In quotes.
+    Text(String),
+    /// As a JSON number: the digits as they were sent.
+    Number(String),
+}
+
+/// A decimal string or a JSON number; the message says what else it must be.
+pub(super) fn digits<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    message: &str,
+) -> Result<Digits, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(Digits::Text(text)),
+        Value::Number(number) => Ok(Digits::Number(number.as_str().to_owned())),
+        _ => Err(serde::de::Error::custom(message)),
+    }
+}
+
+/// What such a field may be.
+pub(super) fn digits_schema(pattern: &str, description: &str, example: &str) -> RefOr<Schema> {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(pattern))
+        .description(Some(description));
+    let number = ObjectBuilder::new()
+        .schema_type(Type::Number)
+        .description(Some("A number; its digits are read exactly."));
+    OneOfBuilder::new()
+        .item(text)
+        .item(number)
+        .examples([serde_json::json!(example)])
+        .into()
+}
 
 /// An amount: a decimal string, or a JSON number whose digits are read exactly.
 #[derive(Debug, Clone)]
@@ -17,32 +53,23 @@ pub struct AmountInput(pub AmountText);
 
 impl<'de> Deserialize<'de> for AmountInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(AmountText::Text(text))),
-            Value::Number(number) => Ok(Self(AmountText::Number(number.as_str().to_owned()))),
-            _ => Err(serde::de::Error::custom(
-                "an amount is a decimal string such as \"12.34\"",
-            )),
+        match digits(
+            deserializer,
+            "an amount is a decimal string such as \"12.34\"",
+        )? {
+            Digits::Text(text) => Ok(Self(AmountText::Text(text))),
+            Digits::Number(number) => Ok(Self(AmountText::Number(number))),
         }
     }
 }
 
 impl PartialSchema for AmountInput {
     fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .pattern(Some(r"^-?[0-9]+(\.[0-9]+)?$"))
-            .description(Some(
-                "A decimal, with no more fraction digits than the currency has.",
-            ));
-        let number = ObjectBuilder::new()
-            .schema_type(schema::Type::Number)
-            .description(Some("A number; its digits are read exactly."));
-        OneOfBuilder::new()
-            .item(text)
-            .item(number)
-            .examples([serde_json::json!("12.34")])
-            .into()
+        digits_schema(
+            r"^-?[0-9]+(\.[0-9]+)?$",
+            "A decimal, with no more fraction digits than the currency has.",
+            "12.34",
+        )
     }
 }
 
@@ -114,4 +141,17 @@ where
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Which page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Items on the page, 1 to 200; 50 if left out.
+    #[param(minimum = 1, maximum = 200, example = 50)]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    pub cursor: Option<String>,
 }

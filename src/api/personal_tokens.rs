@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::input::PageQuery;
 use super::once::{self, Created, IdempotencyKey};
-use super::session::{Session, hash_of};
-use super::wallets::PageQuery;
+use super::session::{PERSONAL, Session, hash_of};
 use super::{Api, answer};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::text::check_text;
@@ -24,15 +24,8 @@ use crate::store::personal_tokens::{self, PersonalToken};
 
 /// The list that cursors name.
 const LIST: &str = "tokens";
-/// What every secret begins with.
-const PREFIX: &str = "wct_";
 /// How long a token is good at the most, where it is said how long.
 const MONTHS_MAX: Months = Months::new(120);
-
-/// Whether this can be a secret of ours: anything else need not be looked for.
-pub(super) fn is_secret(token: &str) -> bool {
-    token.starts_with(PREFIX)
-}
 
 /// A personal access token. It cannot be printed.
 #[derive(Serialize, ToSchema)]
@@ -158,7 +151,7 @@ pub(super) async fn create(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, now) = (session.user_id(), api.clock.now());
-    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(api.ids.secret()));
+    let secret = format!("{PERSONAL}{}", URL_SAFE_NO_PAD.encode(api.ids.secret()));
     let hash = hash_of(&secret);
     let token = body.value.check(api.ids.v7(now), user_id, &secret, now)?;
     let shown = TokenView::of(&token, Some(secret));

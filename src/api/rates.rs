@@ -5,16 +5,14 @@ use std::borrow::Cow;
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
-use utoipa::openapi::{RefOr, schema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::input::{DayInput, present};
+use super::input::{DayInput, Digits, PageQuery, digits, digits_schema, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
-use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::exchange::{BASE, OwnRate, RateSource};
 use crate::domain::money::Currency;
@@ -67,32 +65,23 @@ pub struct RateInput(RateText);
 
 impl<'de> Deserialize<'de> for RateInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(RateText::Text(text))),
-            Value::Number(number) => Ok(Self(RateText::Number(number.as_str().to_owned()))),
-            _ => Err(serde::de::Error::custom(
-                "a rate is a decimal string such as \"1.0842\"",
-            )),
+        match digits(
+            deserializer,
+            "a rate is a decimal string such as \"1.0842\"",
+        )? {
+            Digits::Text(text) => Ok(Self(RateText::Text(text))),
+            Digits::Number(number) => Ok(Self(RateText::Number(number))),
         }
     }
 }
 
 impl PartialSchema for RateInput {
     fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .pattern(Some(r"^[0-9]+(\.[0-9]+)?$"))
-            .description(Some(
-                "A decimal of at most 12 digits, not counting zeros before and behind them.",
-            ));
-        let number = ObjectBuilder::new()
-            .schema_type(schema::Type::Number)
-            .description(Some("A number; its digits are read exactly."));
-        OneOfBuilder::new()
-            .item(text)
-            .item(number)
-            .examples([serde_json::json!("1.0842")])
-            .into()
+        digits_schema(
+            r"^[0-9]+(\.[0-9]+)?$",
+            "A decimal of at most 12 digits, not counting zeros before and behind them.",
+            "1.0842",
+        )
     }
 }
 

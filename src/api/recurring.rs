@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{AmountInput, DayInput, nullable, present};
+use super::input::{AmountInput, DayInput, PageQuery, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
 use super::transactions::{TagInput, description, notes, payee, tags};
-use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::money::Currency;
 use crate::domain::period;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::once::{IDEMPOTENT_REPLAYED, IdempotencyKey};
-use super::session::{NewSession, SessionView, address_of};
+use super::sign_in::{NewSession, SessionView, address_of};
 use crate::domain::category::USUAL;
 use crate::domain::money::Currency;
 use crate::domain::{period, text};

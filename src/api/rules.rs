@@ -15,11 +15,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::input::{WholeInput, nullable, present};
+use super::input::{PageQuery, WholeInput, nullable, present};
 use super::once::{self, Created, IdempotencyKey};
 use super::session::Session;
 use super::transactions::{TagInput, tags};
-use super::wallets::PageQuery;
 use super::{Api, answer};
 use crate::domain::rule::{CONDITIONS_MAX, Condition, Operator, Rule};
 use crate::domain::text::check_text;

@@ -4,6 +4,8 @@
 //! and groups of the same names. So an event published one way is heard the other way, and an
 //! installation can change from one to the other; what is handled then once more is known to the inbox.
 
+/// A record in hand.
+mod held;
 /// How far a consumer is behind.
 mod lag;
 /// What is refused, on a topic of its own.

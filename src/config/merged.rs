@@ -1,8 +1,7 @@
 //! The merged layers: for each key the value that won, and its origin.
 
-use ::config::{Value, ValueKind};
+use ::config::{Source, Value, ValueKind};
 
-use crate::config::layers::Layer;
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::schema::Config;
 
@@ -13,7 +12,10 @@ pub(super) struct Merged(::config::Config);
 
 impl Merged {
     /// Lays later layers over earlier ones.
-    pub(super) fn of(layers: Vec<Layer>, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn of<L>(layers: Vec<L>, problems: &mut Vec<Problem>) -> Self
+    where
+        L: Source + Send + Sync + 'static,
+    {
         let mut builder = ::config::Config::builder();
         for layer in layers {
             builder = builder.add_source(layer);

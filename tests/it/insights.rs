@@ -1,6 +1,8 @@
 //! Insights: what was there before anybody looked is listed, what comes to light later is said, once, and what
 //! is dismissed is gone.
 
+mod of_a_file;
+
 use std::time::Duration;
 
 use chrono::{Days, Months};

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::api::input::{AmountInput, DayInput};
+use crate::api::input::{AmountInput, DayInput, PageQuery};
 use crate::api::once::{self, Created, IdempotencyKey};
 use crate::api::session::Session;
-use crate::api::wallets::PageQuery;
 use crate::api::{Api, answer};
 use crate::domain::money::Money;
 use crate::domain::period;

@@ -2,7 +2,7 @@
 //! programs, and to have the letters again where the table was lost.
 
 use super::CONTENT_TYPE;
-use super::subscription::Held;
+use super::held::Held;
 use crate::config::Config;
 use crate::kafka::KafkaFault;
 use crate::kafka::producer::{Outgoing, Producer, SendFault};

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
@@ -19,13 +18,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::group;
+use super::held::Held;
 use super::lag::Lag;
 use super::letters::Letters;
 use super::membership::Membership;
+use crate::bus::Verdict;
 use crate::bus::consumer::Consumer;
-use crate::bus::{Delivery, Verdict};
 use crate::config::{Bus, Config, Kafka};
-use crate::events::EventType;
 use crate::kafka::offsets::Partition;
 use crate::kafka::settings;
 
@@ -42,16 +41,6 @@ pub struct KafkaSubscription {
     letters: Letters,
     bus: Bus,
     kafka: Kafka,
-}
-
-/// A record in hand.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) event_type: EventType,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
 }
 
 type Member = BaseConsumer<Membership>;
@@ -182,7 +171,7 @@ impl KafkaSubscription {
                 }
             }
             let taken = member.context().taken();
-            batch.retain(|held| !taken.contains(&held.partition(self)));
+            batch.retain(|held| !taken.contains(&held.partition(&self.bus.topic_prefix)));
         }
     }
 
@@ -250,36 +239,10 @@ impl KafkaSubscription {
 fn next_of(batch: &[Held], subscription: &KafkaSubscription) -> BTreeMap<Partition, i64> {
     let mut next = BTreeMap::new();
     for held in batch {
-        let of_partition = next.entry(held.partition(subscription)).or_default();
+        let of_partition = next
+            .entry(held.partition(&subscription.bus.topic_prefix))
+            .or_default();
         *of_partition = (held.offset + 1).max(*of_partition);
     }
     next
-}
-
-impl Held {
-    /// Copies a record out of the client's memory; nothing of a topic that is not ours.
-    fn of(message: &impl Message, prefix: &str) -> Option<Self> {
-        Some(Self {
-            event_type: EventType::of_topic(prefix, message.topic())?,
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
-        })
-    }
-
-    fn partition(&self, subscription: &KafkaSubscription) -> Partition {
-        let topic = self.event_type.topic(&subscription.bus.topic_prefix);
-        (topic, self.partition)
-    }
-
-    /// As the consumer gets it. Headers say nothing that the event does not: whoever wrote it, the
-    /// value is the CloudEvent.
-    fn delivery(&self) -> Delivery {
-        Delivery {
-            topic: self.event_type.as_str().to_owned(),
-            payload: self.value.clone().unwrap_or_default(),
-            position: None,
-        }
-    }
 }
