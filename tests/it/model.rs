@@ -1,10 +1,14 @@
 //! Random lives of one household, all that can be done with books in any order: wallets opened, corrected
 //! and put away, money earned, spent, split and moved between currencies, changed and taken back, budgets that
-//! carry over and are changed, goals. What does not fit is refused. Afterwards `verify` finds nothing, and
-//! balances, budgets and goals are what a model of a few lines says, which knows nothing of deltas and
-//! read models.
+//! carry over and are changed, goals, bookings that come again, rules that sort what was booked. What does not fit is
+//! refused. Afterwards `verify` finds nothing, and balances, budgets, goals, days and labels are what a model of a few
+//! lines says, which knows nothing of deltas and read models.
 //!
 //! `tools/simulate books` plays more of them.
+
+mod goals;
+mod recurring;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,20 +17,25 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use uuid::Uuid;
 use wealth_companion::domain::budget::Thresholds;
+use wealth_companion::domain::category::CategoryKind;
 use wealth_companion::domain::money::{AmountText, Currency, Money};
 use wealth_companion::domain::period::{Period, PeriodKind};
 use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::store::audit::Audit;
 use wealth_companion::store::budgets::{self, Budget, BudgetChange};
-use wealth_companion::store::goals::{self, Goal, GoalChange, NewContribution};
-use wealth_companion::store::transactions::{self, Amendment, Draft, SplitDraft, Transaction};
+use wealth_companion::store::transactions::{
+    self, Amendment, Draft, Filter, SplitDraft, Transaction,
+};
 use wealth_companion::store::wallets::{self, Wallet, WalletChange};
 use wealth_companion::store::{PageRequest, StoreError, Tx};
 
 use crate::support::chain::{Chain, Household};
 use crate::support::recount::recount_of;
 use crate::support::seeds;
+
+use recurring::Coming;
+use rules::Noted;
 
 /// Lives of a run of the tests.
 const SEEDS: u64 = 40;
@@ -49,9 +58,16 @@ struct Life {
     who: Household,
     rng: StdRng,
     wallets: BTreeMap<Uuid, Money>,
+    /// Nothing is booked in them any more.
+    archived: BTreeSet<Uuid>,
+    other_category: Uuid,
     bookings: BTreeMap<Uuid, Transaction>,
     budgets: BTreeMap<Uuid, Limits>,
     goals: BTreeMap<Uuid, Vec<(Uuid, i64)>>,
+    coming: BTreeMap<Uuid, Coming>,
+    runs: BTreeMap<Uuid, Noted>,
+    /// What was not as it should be on the way.
+    wrong: Vec<String>,
     story: Vec<String>,
 }
 
@@ -63,6 +79,7 @@ impl Life {
     async fn begin(seed: u64) -> Self {
         let chain = Chain::new().await;
         let who = chain.household("ada").await;
+        let other_category = chain.category(who, "Other", CategoryKind::Expense).await;
         let mut wallets = BTreeMap::new();
         wallets.insert(who.wallet_id, Money::new(100_000, currency("USD")));
         Self {
@@ -70,9 +87,14 @@ impl Life {
             who,
             rng: StdRng::seed_from_u64(seed),
             wallets,
+            archived: BTreeSet::new(),
+            other_category,
             bookings: BTreeMap::new(),
             budgets: BTreeMap::new(),
             goals: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            wrong: Vec::new(),
             story: Vec::new(),
         }
     }
@@ -112,8 +134,8 @@ impl Life {
     }
 
     fn category(&mut self) -> Option<Uuid> {
-        let own = self.who.category_id;
-        self.rng.random_bool(0.7).then_some(own)
+        let (one, other) = (self.who.category_id, self.other_category);
+        [Some(one), Some(one), Some(other), None][self.number(4)]
     }
 
     /// What the unit makes; none when it refuses, and then nothing is written.
@@ -136,7 +158,7 @@ impl Life {
     }
 
     async fn step(&mut self) {
-        match self.number(20) {
+        match self.number(26) {
             0..=5 => self.book().await,
             6..=8 => self.amend().await,
             9 | 10 => self.take_back().await,
@@ -146,6 +168,10 @@ impl Life {
             15 | 16 => self.change_budget().await,
             17 => self.make_goal().await,
             18 => self.contribute().await,
+            19 => self.make_coming().await,
+            20 | 21 => self.change_coming().await,
+            22 => self.sort().await,
+            23 => self.undo_sorting().await,
             _ => self.let_time_pass().await,
         }
     }
@@ -247,6 +273,7 @@ impl Life {
             let unit = move |tx| async move { wallets::delete(&tx, user_id, id, None).await };
             if self.attempt(&format!("close {id}"), unit).await.is_some() {
                 self.wallets.remove(&id);
+                self.archived.remove(&id);
             }
             return;
         }
@@ -261,6 +288,11 @@ impl Life {
             move |tx| async move { wallets::change(&tx, user_id, id, None, change, now).await };
         if let Some(wallet) = self.attempt(&what, unit).await {
             self.wallets.insert(id, wallet.opening_balance);
+            if wallet.archived_at.is_some() {
+                self.archived.insert(id);
+            } else {
+                self.archived.remove(&id);
+            }
         }
     }
 
@@ -327,88 +359,26 @@ impl Life {
         }
     }
 
-    async fn make_goal(&mut self) {
-        let now = self.chain.clock.now();
-        let goal = Goal {
-            id: self.chain.ids.v7(now),
-            user_id: self.who.user_id,
-            name: "Goal".to_owned(),
-            target: Money::new(self.rng.random_range(1..200_000), currency("USD")),
-            target_date: None,
-            wallet_id: self.rng.random_bool(0.5).then(|| self.wallet()),
-            saved: Money::zero(currency("USD")),
-            achieved_at: None,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
-        let (id, act) = (goal.id, self.chain.act(self.who));
-        let what = format!("goal {goal:?}");
-        let unit = move |tx| async move { goals::create(&tx, act, &goal).await };
-        if self.attempt(&what, unit).await.is_some() {
-            self.goals.insert(id, Vec::new());
-        }
-    }
-
-    async fn contribute(&mut self) {
-        let all: Vec<Uuid> = self.goals.keys().copied().collect();
-        let Some(goal) = self.some(&all) else {
-            return;
-        };
-        let (act, now) = (self.chain.act(self.who), self.chain.clock.now());
-        match self.number(5) {
-            0 => {
-                let change = GoalChange {
-                    target: Some(self.amount()),
-                    ..GoalChange::default()
-                };
-                let unit =
-                    move |tx| async move { goals::change(&tx, act, goal, None, change).await };
-                self.attempt(&format!("change goal {goal}"), unit).await;
-            }
-            1 => {
-                let made: Vec<Uuid> = self.goals[&goal].iter().map(|(id, _)| *id).collect();
-                let Some(id) = self.some(&made) else {
-                    return;
-                };
-                let unit = move |tx| async move { goals::take_back(&tx, act, id, None).await };
-                if self
-                    .attempt(&format!("take back {id}"), unit)
-                    .await
-                    .is_some()
-                {
-                    let ledger = self.goals.get_mut(&goal).expect("it was made");
-                    ledger.retain(|(kept, _)| *kept != id);
-                }
-            }
-            _ => {
-                let new = NewContribution {
-                    id: self.chain.ids.v7(now),
-                    amount: self.amount(),
-                    is_withdrawal: self.rng.random_bool(0.3),
-                    date: self.day(),
-                    note: None,
-                };
-                let what = format!("contribute {new:?}");
-                let unit = move |tx| async move { goals::contribute(&tx, act, goal, new).await };
-                if let Some((made, _)) = self.attempt(&what, unit).await {
-                    let ledger = self.goals.get_mut(&goal).expect("it was made");
-                    ledger.push((made.id, made.amount.minor()));
-                }
-            }
-        }
-    }
-
-    /// The projector hears what was said, or days go by.
+    /// The projector hears what was said, what is due is booked, or days go by.
     async fn let_time_pass(&mut self) {
-        if self.rng.random_bool(0.5) {
-            self.chain.settle().await;
-        } else {
-            let days = self.rng.random_range(1..40);
-            let span = std::time::Duration::from_secs(days * 86_400);
-            self.chain.clock.advance(span);
-            self.story.push(format!("{days} days later"));
+        match self.number(3) {
+            0 => self.chain.settle().await,
+            1 => self.book_due().await,
+            _ => {
+                let days = self.rng.random_range(1..40);
+                let span = std::time::Duration::from_secs(days * 86_400);
+                self.chain.clock.advance(span);
+                self.story.push(format!("{days} days later"));
+            }
         }
+    }
+
+    /// All that is booked, as it stands there.
+    async fn booked(&self) -> Vec<Transaction> {
+        let page = PageRequest::first(10_000);
+        let (db, user_id) = (self.chain.store.reads(), self.who.user_id);
+        let all = transactions::list(db, user_id, &Filter::default(), page).await;
+        all.expect("bookings").items
     }
 
     async fn budget(&self, id: Uuid) -> Budget {
@@ -417,7 +387,8 @@ impl Life {
             .expect("a budget")
     }
 
-    async fn end(self) -> Result<(), String> {
+    async fn end(mut self) -> Result<(), String> {
+        self.book_due().await;
         self.chain.settle().await;
         let store = &self.chain.store;
         let verified = Audit::new(store)
@@ -432,6 +403,8 @@ impl Life {
         wrong.extend(self.balances().await);
         wrong.extend(self.standings().await);
         wrong.extend(self.saved().await);
+        wrong.extend(self.days_to_come().await);
+        wrong.append(&mut self.wrong);
         if wrong.is_empty() {
             return Ok(());
         }
@@ -547,25 +520,12 @@ impl Life {
         }
         wrong
     }
+}
 
-    async fn saved(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for (id, ledger) in &self.goals {
-            let goal = goals::get(self.chain.store.reads(), self.who.user_id, *id).await;
-            let goal = goal.expect("a goal");
-            let sum: i64 = ledger.iter().map(|(_, minor)| minor).sum();
-            if goal.wallet_id.is_none() && goal.saved.minor() != sum {
-                wrong.push(format!(
-                    "goal {id} has {}, its contributions make {sum}",
-                    goal.saved
-                ));
-            }
-            if goal.achieved_at.is_none() && goal.saved.minor() >= goal.target.minor() {
-                wrong.push(format!("goal {id} is reached, and nobody said so"));
-            }
-        }
-        wrong
-    }
+/// The wallets that a booking is in.
+fn wallets_of(booking: &Transaction) -> impl Iterator<Item = Uuid> {
+    let to = booking.parts.transfer.map(|to| to.to_wallet_id);
+    [booking.wallet_id].into_iter().chain(to)
 }
 
 fn currency(code: &str) -> Currency {

@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
-use uuid::Uuid;
 use wealth_companion::domain::category::CategoryKind;
 use wealth_companion::domain::money::AmountText;
 use wealth_companion::domain::transaction::TransactionType;
-use wealth_companion::store::categories::{self, Category};
 use wealth_companion::store::insights::Wanted;
 use wealth_companion::store::transactions::Draft;
 
 use super::{listed, looker};
-use crate::support::chain::{Chain, Household};
+use crate::support::chain::Chain;
 
 /// The story's clock only goes forward from 2026: all rows are so many years later than the file has them.
 const LATER: Months = Months::new(12 * 9);
@@ -48,25 +46,6 @@ impl Row {
             other => panic!("neither debit nor credit: {other}"),
         }
     }
-}
-
-async fn category(chain: &Chain, who: Household, name: &str, kind: CategoryKind) -> Uuid {
-    let now = chain.clock.now();
-    let category = Category {
-        id: chain.ids.v7(now),
-        name: format!("{name} ({kind:?})"),
-        kind,
-        parent_id: None,
-        color: None,
-        icon: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
-    let id = category.id;
-    let unit = move |tx| async move { categories::create(&tx, who.user_id, &category).await };
-    chain.store.write(unit).await.expect("a category");
-    id
 }
 
 fn evening(day: NaiveDate) -> DateTime<Utc> {
@@ -103,7 +82,8 @@ async fn told_day_by_day() {
             }
             let key = (row.category.clone(), row.kind.clone());
             if !categories.contains_key(&key) {
-                let id = category(&chain, ada, &row.category, of_kind).await;
+                let name = format!("{} ({of_kind:?})", row.category);
+                let id = chain.category(ada, &name, of_kind).await;
                 categories.insert(key.clone(), id);
             }
             let amount = AmountText::Text(row.amount.clone());

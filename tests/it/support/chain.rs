@@ -212,17 +212,7 @@ impl Chain {
             Money::new(100_000, usd),
             now,
         );
-        let category = Category {
-            id: self.ids.v7(now),
-            name: "Groceries".to_owned(),
-            kind: CategoryKind::Expense,
-            parent_id: None,
-            color: None,
-            icon: None,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
+        let category = category(self.ids.v7(now), "Groceries", CategoryKind::Expense, now);
         let household = Household {
             user_id: user.id,
             wallet_id: wallet.id,
@@ -323,6 +313,21 @@ impl Chain {
         id
     }
 
+    /// Another category of the household.
+    pub(crate) async fn category(
+        &self,
+        household: Household,
+        name: &str,
+        kind: CategoryKind,
+    ) -> Uuid {
+        let category = category(self.ids.v7(self.clock.now()), name, kind, self.clock.now());
+        let id = category.id;
+        let unit =
+            move |tx| async move { categories::create(&tx, household.user_id, &category).await };
+        self.store.write(unit).await.expect("a category");
+        id
+    }
+
     /// A monthly budget for the household's category.
     pub(crate) async fn budget(&self, household: Household, limit_minor: i64) -> Uuid {
         let now = self.clock.now();
@@ -347,6 +352,20 @@ impl Chain {
             .await
             .expect("a budget");
         id
+    }
+}
+
+fn category(id: Uuid, name: &str, kind: CategoryKind, now: DateTime<Utc>) -> Category {
+    Category {
+        id,
+        name: name.to_owned(),
+        kind,
+        parent_id: None,
+        color: None,
+        icon: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
     }
 }
 

@@ -1,10 +1,13 @@
 //! How many bookings the projector handles in a second on PostgreSQL, beside the least that the
-//! database could do for them: the same rows, written by one statement a batch.
+//! database could do for them: the same rows, written by one statement a batch. And what a look for
+//! insights takes, by the length of the history.
 //!
 //! `make bench-projector`; it needs the parts of `make stack`. For each size of batch, without TLS
 //! and with it, some rounds measure both in turn, each round's figure being its median batch.
 //! Printed is the median round of each, and their ratio. The one statement always goes without TLS:
 //! it is to show what the database can do, not what the way to it costs.
+
+mod looks;
 
 use std::path::Path;
 use std::process::Command;
@@ -58,7 +61,7 @@ async fn main() -> Result<(), Failure> {
             bench.end(&server)?;
         }
     }
-    Ok(())
+    looks::measure(&server).await
 }
 
 /// The URL of the server that `make stack` started, and who vouches for it; none without a stack.
