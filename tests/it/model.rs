@@ -40,7 +40,7 @@ use rules::Noted;
 /// Lives of a run of the tests.
 const SEEDS: u64 = 40;
 /// Things that happen in each.
-const STEPS: usize = 30;
+const STEPS: usize = 40;
 const CURRENCIES: [&str; 3] = ["USD", "EUR", "JPY"];
 const DAYS: [&str; 7] = [
     "2025-11-30",
@@ -158,20 +158,20 @@ impl Life {
     }
 
     async fn step(&mut self) {
-        match self.number(26) {
+        match self.number(32) {
             0..=5 => self.book().await,
             6..=8 => self.amend().await,
-            9 | 10 => self.take_back().await,
-            11 => self.open().await,
-            12 | 13 => self.change_wallet().await,
+            9 => self.take_back().await,
+            10 => self.open().await,
+            11..=13 => self.change_wallet().await,
             14 => self.make_budget().await,
             15 | 16 => self.change_budget().await,
             17 => self.make_goal().await,
             18 => self.contribute().await,
-            19 => self.make_coming().await,
-            20 | 21 => self.change_coming().await,
-            22 => self.sort().await,
-            23 => self.undo_sorting().await,
+            19..=21 => self.make_coming().await,
+            22..=24 => self.change_coming().await,
+            25 => self.sort().await,
+            26 => self.undo_sorting().await,
             _ => self.let_time_pass().await,
         }
     }
