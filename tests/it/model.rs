@@ -24,8 +24,9 @@ use wealth_companion::domain::transaction::TransactionType;
 use wealth_companion::domain::wallet::WalletType;
 use wealth_companion::store::audit::Audit;
 use wealth_companion::store::budgets::{self, Budget, BudgetChange};
+use wealth_companion::store::goals::settle_of_wallet;
 use wealth_companion::store::transactions::{
-    self, Amendment, Draft, Filter, SplitDraft, Transaction,
+    self, Act, Amendment, Draft, Filter, SplitDraft, Transaction,
 };
 use wealth_companion::store::wallets::{self, Wallet, WalletChange};
 use wealth_companion::store::{PageRequest, StoreError, Tx};
@@ -284,8 +285,16 @@ impl Life {
             archived: Some(self.rng.random_bool(0.3)),
         };
         let what = format!("change wallet {id} {change:?}");
-        let unit =
-            move |tx| async move { wallets::change(&tx, user_id, id, None, change, now).await };
+        let (act, ids) = (self.chain.act(self.who), self.chain.ids.clone());
+        let unit = move |tx| async move {
+            let wallet = wallets::change(&tx, user_id, id, None, change, now).await?;
+            let act = || Act {
+                event_id: ids.v4(),
+                ..act
+            };
+            settle_of_wallet(&tx, user_id, id, act).await?;
+            Ok(wallet)
+        };
         if let Some(wallet) = self.attempt(&what, unit).await {
             self.wallets.insert(id, wallet.opening_balance);
             if wallet.archived_at.is_some() {

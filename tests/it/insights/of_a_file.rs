@@ -77,7 +77,8 @@ async fn told_day_by_day() {
         for row in of_a_day {
             let (kind, of_kind) = row.kind();
             if !wallets.contains_key(&row.account) {
-                let id = chain.wallet(ada, &row.account, "USD").await;
+                let name = format!("{} of the file", row.account);
+                let id = chain.wallet(ada, &name, "USD").await;
                 wallets.insert(row.account.clone(), id);
             }
             let key = (row.category.clone(), row.kind.clone());
