@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDate, TimeDelta, Utc};
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -36,6 +36,8 @@ use crate::telemetry::spans;
 const OVERLOOKED_MAX: i64 = 500;
 /// How often it searches.
 const SEARCH_EVERY: TimeDelta = TimeDelta::minutes(10);
+/// How long the same tip is not given again.
+const YEAR: Months = Months::new(12);
 /// Budgets of one user that are looked at.
 const BUDGETS: u32 = 200;
 
@@ -305,7 +307,12 @@ async fn found(
         let comes_back = regular::regular(&expenses, today);
         let usual: BTreeSet<String> = comes_back.iter().map(|it| it.key.clone()).collect();
         let name_of = |id: Uuid| names.get(&id).cloned();
-        found.extend(regular::insights(&comes_back, currency, today));
+        found.extend(regular::insights(&comes_back, currency));
+        let a_year_ago = today.checked_sub_months(YEAR).unwrap_or(today);
+        let told = [a_year_ago, today].map(|day| regular::tip_key(currency, day));
+        if !insights::is_known_between(db, user.id, told).await? {
+            found.extend(regular::tip(&comes_back, currency, today));
+        }
         found.extend(charge::twice(&expenses, currency, today));
         found.extend(charge::unusual(&expenses, &usual, name_of, currency, today));
     }

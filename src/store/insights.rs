@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::entities::{insight_looks, insights};
 use super::event_log::LogPosition;
 use super::given::Given;
-use super::sql::{all, execute};
+use super::sql::{all, execute, one};
 use super::{NO_CATEGORY, Page, PageRequest, StoreError, Tx};
 use crate::domain::insight::wording::WordedBy;
 use crate::domain::insight::{Expense, Insight, Kind, Thing};
@@ -124,6 +124,20 @@ pub async fn known(
     let rows = given.run(db, text, [user_id.into()]).await?;
     let keys = rows.iter().map(|row| row.try_get_by_index(0));
     Ok(keys.collect::<Result<_, _>>()?)
+}
+
+/// Whether the user has an insight with a key from the first of these up to the second.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn is_known_between(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    [first, last]: [String; 2],
+) -> Result<bool, StoreError> {
+    let text = "SELECT 1 FROM insights WHERE user_id = $1 AND key >= $2 AND key <= $3 LIMIT 1";
+    let found = one(db, text, [user_id.into(), first.into(), last.into()]).await?;
+    Ok(found.is_some())
 }
 
 async fn insert(tx: &Tx, user_id: Uuid, kept: &StoredInsight) -> Result<(), StoreError> {

@@ -126,6 +126,33 @@ async fn what_was_there_is_listed_and_what_comes_to_light_is_said_once() {
 }
 
 #[tokio::test]
+async fn a_tip_is_not_given_again_for_a_year() {
+    let chain = Chain::new().await;
+    let ada = chain.household("ada").await;
+    let looker = looker(&chain);
+    let tips = async || {
+        chain.settle().await;
+        looker.look(ada.user_id).await.expect("a look");
+        let all = listed(&chain, ada, Wanted::default()).await;
+        let tips = all.iter().filter(|it| it.insight.kind == Kind::SavingsTip);
+        tips.count()
+    };
+    // Over the turn of a year, on the day a year later, and the day after.
+    for (day, days, told) in [("a", 0, 1), ("b", 330, 1), ("c", 35, 1), ("d", 1, 2)] {
+        chain.clock.advance(Duration::from_secs(86_400) * days);
+        let last = chain.clock.now().date_naive() - Days::new(3);
+        for payee in ["Music", "Films", "Games"] {
+            for ago in 0..4 {
+                let date = last.checked_sub_months(Months::new(ago)).expect("a day");
+                let payee = format!("{payee} {day}");
+                pay(&chain, ada, &payee, "12.99", date).await;
+            }
+        }
+        assert_eq!(tips().await, told, "after {days} days more");
+    }
+}
+
+#[tokio::test]
 async fn two_who_look_at_the_same_time_say_it_once() {
     let chain = Chain::new().await;
     let ada = chain.household("ada").await;

@@ -115,8 +115,14 @@ pub fn forecast(
     let middle = median(rests.clone())?;
     // A month with a new roof says nothing of the others.
     let bound = unusual_from(&rests, middle)?;
-    let rests = rests.into_iter().filter(|rest| i128::from(*rest) <= bound);
-    let (least, most) = (rests.clone().min()?, rests.max().filter(|most| *most > 0)?);
+    let alike: Vec<i64> = rests
+        .into_iter()
+        .filter(|rest| i128::from(*rest) <= bound)
+        .collect();
+    let (least, most) = (
+        *alike.iter().min()?,
+        *alike.iter().max().filter(|most| **most > 0)?,
+    );
     let at = |rest: i64| text(spent.saturating_add(rest), currency);
     let (month, code) = (Month::of(today), currency.code());
     let (low, likely, high) = (at(least), at(middle), at(most));
@@ -134,10 +140,18 @@ pub fn forecast(
             "spent": so_far, "low": low, "likely": likely, "high": high, "currency": code,
             "months": months, "month": month.to_string(),
         }),
-        confidence: if months >= 6 { 75 } else { 60 },
+        confidence: within(alike.len(), months),
         related: Vec::new(),
         expires_on: Some(month.last_day()),
     })
+}
+
+/// How likely this month lies between the least and the most of those that are alike, among so many before it, in
+/// percent: where each order of the months is as likely as any other, it is in one of all gaps between them, and
+/// `alike - 1` of the `months + 1` are inside (a prediction interval of order statistics, whatever the distribution).
+fn within(alike: usize, months: usize) -> u8 {
+    let percent = alike.saturating_sub(1) * 100 / (months + 1);
+    u8::try_from(percent).unwrap_or(100).max(1)
 }
 
 /// A budget and where it stands.

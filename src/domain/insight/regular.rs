@@ -147,13 +147,12 @@ fn is_steady(payments: &[&Expense]) -> bool {
 
 /// What is said of payments that come back: that they do, and that they cost more than they did.
 #[must_use]
-pub fn insights(regular: &[Regular], currency: Currency, today: NaiveDate) -> Vec<Insight> {
+pub fn insights(regular: &[Regular], currency: Currency) -> Vec<Insight> {
     let mut found = Vec::new();
     for payment in regular {
         found.extend(comes_back(payment, currency));
         found.extend(costs_more(payment, currency));
     }
-    found.extend(together(regular, currency, today));
     found
 }
 
@@ -222,8 +221,15 @@ fn costs_more(regular: &Regular, currency: Currency) -> Option<Insight> {
     })
 }
 
-/// What they make together, once a year.
-fn together(regular: &[Regular], currency: Currency, today: NaiveDate) -> Option<Insight> {
+/// The key of a tip about what comes back, told on this day: of two tips the later has the greater key.
+#[must_use]
+pub fn tip_key(currency: Currency, told_on: NaiveDate) -> String {
+    format!("tip subscriptions {} {told_on}", currency.code())
+}
+
+/// What they make together: for who was not told so for a year.
+#[must_use]
+pub fn tip(regular: &[Regular], currency: Currency, today: NaiveDate) -> Option<Insight> {
     let small: Vec<&Regular> = regular
         .iter()
         .filter(|it| it.monthly_minor() <= 100 * unit(currency))
@@ -239,7 +245,7 @@ fn together(regular: &[Regular], currency: Currency, today: NaiveDate) -> Option
     );
     Some(Insight {
         kind: Kind::SavingsTip,
-        key: format!("tip subscriptions {code} {}", today.format("%Y")),
+        key: tip_key(currency, today),
         title: format!("{count} regular payments make {month} {code} a month"),
         message: format!(
             "{count} payments of up to {} {code} come back by themselves and make {month} {code} a month, \

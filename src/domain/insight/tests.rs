@@ -105,7 +105,8 @@ impl Life {
     fn found(&self) -> Vec<Insight> {
         let comes_back = regular::regular(&self.expenses, self.today);
         let usual: BTreeSet<String> = comes_back.iter().map(|it| it.key.clone()).collect();
-        let mut found = regular::insights(&comes_back, usd(), self.today);
+        let mut found = regular::insights(&comes_back, usd());
+        found.extend(regular::tip(&comes_back, usd(), self.today));
         found.extend(charge::twice(&self.expenses, usd(), self.today));
         let name_of = |_| Some("Something".to_owned());
         found.extend(charge::unusual(
@@ -371,11 +372,12 @@ fn the_end_of_a_month_lies_in_the_range_that_was_foreseen() {
         };
         let end = this.until_today + this.rest;
         assert!(minor("low") <= minor("likely") && minor("likely") <= minor("high"));
+        assert_eq!(found.confidence, 71);
         within += u32::from((minor("low")..=minor("high")).contains(&end));
         all += 1;
     }
     println!("forecasts: {within} of {all} ends lay in the range");
-    // The range of six months holds five of seven on average.
+    // The range of six months holds five of seven on average, as the confidence says.
     assert!(within * 100 >= all * 60, "{within} of {all}");
 }
 
@@ -386,7 +388,12 @@ fn too_early_too_late_and_without_a_past_nothing_is_foreseen() {
         rest,
     };
     let full = [past(5), past(6), past(7)];
-    assert!(forecast(1, &full, usd(), day("2026-02-20")).is_some());
+    let of_three = forecast(1, &full, usd(), day("2026-02-20")).unwrap();
+    assert_eq!(of_three.confidence, 50, "two of four gaps");
+    let roof = [past(5), past(6), past(7), past(8), past(9), past(900_000)];
+    let of_five = forecast(1, &roof, usd(), day("2026-02-20")).unwrap();
+    assert_eq!(of_five.facts["high"], "0.10", "the new roof is left out");
+    assert_eq!(of_five.confidence, 57, "four of seven gaps");
     assert!(forecast(1, &full, usd(), day("2026-02-09")).is_none());
     assert!(forecast(1, &full, usd(), day("2026-02-26")).is_none());
     assert!(forecast(1, &full[..2], usd(), day("2026-02-20")).is_none());
