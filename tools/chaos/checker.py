@@ -13,7 +13,7 @@ from .books import GONE, Booking
 
 HEARD = {
     "projector": ("finance.transaction.created", "finance.transaction.updated", "finance.transaction.deleted"),
-    "notifier": ("ai.insight.generated", "finance.budget.exceeded", "finance.goal.achieved"),
+    "notifier": ("ai.insight.generated", "finance.budget.exceeded", "finance.goal.achieved", "user.confirmation.requested"),
 }
 ALERT_SENT = "notification.alert.sent"
 EVENTS_OF_ROWS = HEARD["projector"]
