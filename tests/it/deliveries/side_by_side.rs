@@ -99,7 +99,10 @@ async fn crash_at(point: &str, sent: Sent) -> (TempDir, String, Store) {
             wish(&ada).await.expect("an answer");
             ada.confirms().await.expect(200);
             // What came of that mail is written down before it ends.
-            first.stop().await;
+            let (log, errors) = first.stop().await;
+            let told = log.concat() + &errors;
+            assert!(!told.contains(&ada.email), "an address: {told}");
+            assert!(!told.contains("token="), "a link: {told}");
             let process = start(doomed).await;
             let ada = ada.follows(&process.url);
             let wallet = ada.wallet("Checking", "USD", "100.00").await;
