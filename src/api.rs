@@ -16,6 +16,8 @@ pub mod books;
 pub mod budgets;
 /// Categories.
 pub mod categories;
+/// Showing by a link that an address is one's own.
+pub mod confirm_email;
 /// The dashboard of a month.
 pub mod dashboard;
 /// What is due, booked again and again.
@@ -28,6 +30,8 @@ pub mod input;
 pub mod insights;
 /// How much of what one user or address may ask.
 pub mod limits;
+/// The pages that links of mails open.
+mod link_page;
 /// The user of the session.
 pub mod me;
 /// What people are told of, how, and when.
@@ -179,6 +183,9 @@ macro_rules! add_every_route {
             .service(me::delete)
             .service(notifications::get)
             .service(notifications::amend)
+            .service(notifications::ask_to_confirm)
+            .service(confirm_email::show)
+            .service(confirm_email::confirm)
             .service(unsubscribe::ask)
             .service(unsubscribe::confirm)
             .service(personal_tokens::create)

@@ -2,7 +2,8 @@
 //!
 //! It hears the projector from the bus. One unit of work for a batch records the events in the
 //! inbox, writes the alerts and says that they were sent; the streams of the api tail the alerts.
-//! What is to go out by mail is queued in the same unit of work, and sent after it.
+//! What is to go out by mail is queued in the same unit of work, and sent after it: alerts, and what the api asks for,
+//! the mail by which somebody shows that their address is theirs.
 
 /// Channel: the list and the live stream of the application.
 pub mod in_app;
@@ -21,11 +22,12 @@ use crate::bus::{Handler, Heard, Outcome};
 use crate::clock::{Clock, Ids};
 use crate::crash;
 use crate::events::catalogue::{AlertSent, DeliveryStatus};
-use crate::events::{Event, EventType, Source, catalogue};
+use crate::events::{Event, EventData, EventType, Source, catalogue};
 use crate::store::alerts::{self, NewAlert};
+use crate::store::deliveries::{self, NewDelivery};
 use crate::store::notifications::{self, Notifications};
 use crate::store::users::{self, Concerned};
-use crate::store::{Store, StoreError, Tx, deliveries, event_log, inbox};
+use crate::store::{Store, StoreError, Tx, event_log, inbox};
 use crate::telemetry::metrics::names;
 
 /// The handler of the role.
@@ -100,6 +102,14 @@ impl Handler for Notifier {
     }
 }
 
+/// What comes of an event.
+enum Wish {
+    /// An alert for somebody whose days are of this zone.
+    Alert(Tz, NewAlert),
+    /// A mail that asks whether an address is its user's.
+    Confirmation(NewDelivery<'static>),
+}
+
 /// One batch, at one moment.
 struct Unit {
     now: DateTime<Utc>,
@@ -115,16 +125,14 @@ impl Unit {
     ) -> Result<(Vec<Outcome>, Vec<NewAlert>), StoreError> {
         let owners = batch.iter().map(|heard| heard.event.data.user_id());
         let concerned = users::concerned(&**tx, owners).await?;
-        let mut accepted: Vec<(usize, Tz, NewAlert)> = Vec::new();
+        let mut accepted: Vec<(usize, Wish)> = Vec::new();
         let mut outcomes = vec![Outcome::Duplicate; batch.len()];
         for (index, heard) in batch.iter().enumerate() {
             match concerned.get(&heard.event.data.user_id()) {
-                Some(Concerned::User { time_zone, .. }) => {
-                    match in_app::alert(self.ids.v7(self.now), heard) {
-                        Some(alert) => accepted.push((index, *time_zone, alert)),
-                        None => outcomes[index] = Outcome::Handled,
-                    }
-                }
+                Some(Concerned::User { time_zone, .. }) => match self.wish(heard, *time_zone) {
+                    Some(wish) => accepted.push((index, wish)),
+                    None => outcomes[index] = Outcome::Handled,
+                },
                 Some(Concerned::Left) => outcomes[index] = Outcome::Handled,
                 _ => outcomes[index] = Outcome::nobody(),
             }
@@ -132,16 +140,35 @@ impl Unit {
         // What the inbox knows already stays a duplicate.
         let ids: Vec<Uuid> = accepted
             .iter()
-            .map(|(index, ..)| batch[*index].event.id)
+            .map(|(index, _)| batch[*index].event.id)
             .collect();
         let mut fresh = inbox::record(tx, catalogue::NOTIFIER, &ids, self.now).await?;
-        accepted.retain(|(index, ..)| fresh.remove(&batch[*index].event.id));
-        for (index, ..) in &accepted {
-            outcomes[*index] = Outcome::Handled;
+        accepted.retain(|(index, _)| fresh.remove(&batch[*index].event.id));
+        let (mut alerts, mut confirmations) = (Vec::new(), Vec::new());
+        for (index, wish) in accepted {
+            outcomes[index] = Outcome::Handled;
+            match wish {
+                Wish::Alert(time_zone, alert) => alerts.push((time_zone, alert)),
+                Wish::Confirmation(delivery) => confirmations.push(delivery),
+            }
         }
-        let shown = self.deliver(tx, accepted).await?;
+        // Whether it is still to be asked is looked at when it is sent.
+        if self.sends_email {
+            deliveries::queue(tx, &confirmations, self.now).await?;
+        }
+        let shown = self.deliver(tx, alerts).await?;
         crash::point("notifier.before_commit");
         Ok((outcomes, shown))
+    }
+
+    fn wish(&self, heard: &Heard, time_zone: Tz) -> Option<Wish> {
+        let id = self.ids.v7(self.now);
+        if let EventData::ConfirmationRequested(asked) = &heard.event.data {
+            let (event_id, cause) = (heard.event.id, heard.as_cause());
+            let delivery = NewDelivery::confirmation(id, asked, event_id, cause);
+            return Some(Wish::Confirmation(delivery));
+        }
+        in_app::alert(id, heard).map(|alert| Wish::Alert(time_zone, alert))
     }
 
     /// Hands each alert to the channels that its user has chosen for its kind; gives those that are shown in the
@@ -149,22 +176,22 @@ impl Unit {
     async fn deliver(
         &self,
         tx: &Tx,
-        accepted: Vec<(usize, Tz, NewAlert)>,
+        accepted: Vec<(Tz, NewAlert)>,
     ) -> Result<Vec<NewAlert>, StoreError> {
-        let users = accepted.iter().map(|(.., alert)| alert.user_id);
+        let users = accepted.iter().map(|(_, alert)| alert.user_id);
         let chosen = notifications::of_all_users(&**tx, users).await?;
         let usual = Notifications::default();
         let of = |alert: &NewAlert| chosen.get(&alert.user_id).unwrap_or(&usual);
-        let mailed = accepted.iter().filter(|(.., alert)| {
+        let mailed = accepted.iter().filter(|(_, alert)| {
             self.sends_email && !alert.historic && of(alert).mails(alert.kind)
         });
-        let mailed = mailed.map(|(_, zone, alert)| {
+        let mailed = mailed.map(|(zone, alert)| {
             let due_at = of(alert).choices.due_at(self.now, *zone);
-            (self.ids.v7(self.now), alert, due_at)
+            NewDelivery::alert(self.ids.v7(self.now), alert, due_at)
         });
         let mailed: Vec<_> = mailed.collect();
         deliveries::queue(tx, &mailed, self.now).await?;
-        let alerts = accepted.into_iter().map(|(.., alert)| alert);
+        let alerts = accepted.into_iter().map(|(_, alert)| alert);
         let shown: Vec<NewAlert> = alerts.filter(|alert| of(alert).shows(alert.kind)).collect();
         alerts::write(tx, &shown, self.now).await?;
         let sent = shown.iter().filter(|alert| !alert.historic);

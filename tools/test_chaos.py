@@ -15,7 +15,7 @@ from chaos.books import GONE, Booking, Books, Budget, Row, Wallet  # noqa: E402
 from chaos.checker import ALERT_SENT, Event, Found, Mine  # noqa: E402
 
 CREATED, UPDATED, DELETED = checker.HEARD["projector"]
-WARNED, EXCEEDED, _ACHIEVED = checker.HEARD["notifier"]
+WARNED, EXCEEDED, _ACHIEVED, ASKED = checker.HEARD["notifier"]
 DAY = "2026-11-10"
 WALLET = Wallet("w", "USD", 10_000, 1)
 BUDGET = Budget("limit", ("food",), 5_000, (80, 100), 1)
@@ -192,6 +192,13 @@ class TheChecker(unittest.TestCase):
         del self.found.log[5]
         self.found.topics = list(self.found.log)
         self.finds("each crossing an alert")
+
+    def test_a_question_whose_address_it_is_is_handled_and_no_alert(self):
+        self.found.log.append(event(7, ASKED, "user-1"))
+        self.found.topics = list(self.found.log)
+        self.finds("each event handled")
+        self.found.inbox.append(("notifier", "event-7"))
+        self.finds()
 
     def test_an_alert_that_cannot_be(self):
         self.mine.alerts.append({"id": "alert-2", "budget_id": "budget-1", "historic": True,

@@ -25,6 +25,7 @@ mod m20261128_000014_rules;
 mod m20261129_000015_wording;
 mod m20261129_000016_personal_tokens;
 mod m20261129_000017_notifications;
+mod m20261129_000018_confirming;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTraitSelf};
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000015_wording::Migration),
             Box::new(m20261129_000016_personal_tokens::Migration),
             Box::new(m20261129_000017_notifications::Migration),
+            Box::new(m20261129_000018_confirming::Migration),
         ]
     }
 }

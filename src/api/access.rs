@@ -19,7 +19,7 @@ pub fn needed(is_get: bool, path: &str) -> Option<Access> {
     let books = if is_get { Scope::Read } else { Scope::Write };
     match path.split('/').nth(2)? {
         "auth" | "tokens" => Some(Access::SessionAlone),
-        "unsubscribe" => Some(Access::Link),
+        "unsubscribe" | "confirm-email" => Some(Access::Link),
         "me" if !is_get => Some(Access::SessionAlone),
         "insights" => Some(Access::Scope(Scope::Ai)),
         "me" | "wallets" | "categories" | "transactions" | "recurring" | "upcoming" | "budgets"
@@ -53,11 +53,13 @@ mod tests {
             (false, "/v1/tokens/{id}"),
             (false, "/v1/me"),
             (false, "/v1/me/notifications"),
+            (false, "/v1/me/notifications/confirmation"),
         ] {
             assert_eq!(needed(is_get, path), Some(Access::SessionAlone), "{path}");
         }
         let of = |is_get, path| needed(is_get, path);
         assert_eq!(of(false, "/v1/unsubscribe"), Some(Access::Link));
+        assert_eq!(of(false, "/v1/confirm-email"), Some(Access::Link));
         assert_eq!(of(true, "/v1/me"), Some(Access::Scope(Scope::Read)));
         let choices = "/v1/me/notifications";
         assert_eq!(of(true, choices), Some(Access::Scope(Scope::Read)));

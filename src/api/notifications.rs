@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, get, patch, web};
+use actix_web::{HttpResponse, get, patch, post, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::books::X_LOG_POSITION;
 use super::input::{nullable, present};
 use super::session::Session;
 use super::{Api, answer};
+use crate::domain::notification::confirming::NotAsked;
 use crate::domain::notification::{AlertKind, Digest, Hour, Minute, QuietHours, TimeError};
 use crate::http::etag::{self, IfMatch};
+use crate::http::request::RequestContext;
 use crate::http::{Body, Checks, Problem};
 use crate::store::notifications::{self, Change, Notifications};
 
@@ -33,10 +36,13 @@ pub struct QuietHoursView {
     end: String,
 }
 
-/// Whether your address takes e-mail.
+/// Whether your address is yours, and takes e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EmailState {
+    /// You have not shown yet that it is yours: no alerts are sent there. Press the button behind the link of the e-mail
+    /// that asks; `POST /v1/me/notifications/confirmation` sends it again.
+    Unconfirmed,
     /// As far as we know it does.
     Ok,
     /// It was refused: no more is sent until you say that it is good.
@@ -75,9 +81,10 @@ impl NotificationsView {
             email: choices.email_on.contains(&kind),
         };
         let kinds = AlertKind::ALL.iter().map(|kind| (*kind, channels(*kind)));
-        let state = match is_now.email_bounced_at {
-            None => EmailState::Ok,
-            Some(_) => EmailState::Bounced,
+        let state = match (is_now.email_bounced_at, is_now.confirming.confirmed_at) {
+            (Some(_), _) => EmailState::Bounced,
+            (None, None) => EmailState::Unconfirmed,
+            (None, Some(_)) => EmailState::Ok,
         };
         Self {
             kinds: kinds.collect(),
@@ -164,7 +171,8 @@ pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpRes
 }
 
 /// Choose what you are told of, how, and when. It holds for what happens from now on; of e-mails that wait, those that
-/// you turn off are not sent.
+/// you turn off are not sent. Who wants the first kind by e-mail is asked by one whether the address is theirs: alerts are
+/// sent there from then on.
 #[utoipa::path(
     tag = "me",
     operation_id = "change_notifications",
@@ -175,13 +183,15 @@ pub(super) async fn get(api: web::Data<Api>, session: Session) -> Result<HttpRes
 pub(super) async fn amend(
     api: web::Data<Api>,
     session: Session,
+    context: RequestContext,
     expected: IfMatch,
     body: Body<NotificationsChange>,
 ) -> Result<HttpResponse, Problem> {
     let change = checked(body.value)?;
-    let (id, now) = (session.user_id(), api.clock.now());
-    let (is_now, position) = answer::write(&api, id, move |tx| async move {
-        let is_now = notifications::change(&tx, id, expected.0, change, now).await?;
+    let (act, sends_email) = (answer::act(&api, &session, &context), api.sends_email());
+    let (is_now, position) = answer::write(&api, act.user_id, move |tx| async move {
+        let is_now = notifications::change(&tx, act, expected.0, change, sends_email).await?;
+        // What is asked for by it is no matter of the read models.
         Ok((is_now, None))
     })
     .await?;
@@ -192,6 +202,52 @@ pub(super) async fn amend(
     ))
 }
 
+/// Ask for the e-mail by which you show that your address is yours: once in five minutes, and five times in all.
+#[utoipa::path(
+    tag = "me",
+    operation_id = "ask_to_confirm_email",
+    responses((status = 202, description = "It is sent"))
+)]
+#[post("/v1/me/notifications/confirmation")]
+pub(super) async fn ask_to_confirm(
+    api: web::Data<Api>,
+    session: Session,
+    context: RequestContext,
+) -> Result<HttpResponse, Problem> {
+    if !api.sends_email() {
+        let detail = "this server sends no e-mail: there is nothing that an address is needed for";
+        return Err(Problem::conflict(detail));
+    }
+    let act = answer::act(&api, &session, &context);
+    let (asked, position) = answer::write(&api, act.user_id, move |tx| async move {
+        Ok((notifications::ask_to_confirm(&tx, act).await?, None))
+    })
+    .await?;
+    asked.map_err(refused)?;
+    Ok(HttpResponse::Accepted()
+        .insert_header((X_LOG_POSITION, position.to_string()))
+        .finish())
+}
+
+fn refused(why: NotAsked) -> Problem {
+    match why {
+        NotAsked::Confirmed => Problem::conflict("your address is confirmed"),
+        NotAsked::Bounced => Problem::conflict(
+            "your address has refused e-mail: say first that its state is ok again",
+        ),
+        NotAsked::TooSoon(rest) => {
+            let secs = u64::try_from(rest.num_seconds()).unwrap_or(0) + 1;
+            Problem::too_many(
+                "the e-mail was sent not long ago: wait for it a little",
+                secs,
+            )
+        }
+        NotAsked::TooMany => Problem::conflict(
+            "the e-mail was sent as often as it is to an address that nobody confirms: look for it there",
+        ),
+    }
+}
+
 fn checked(input: NotificationsChange) -> Result<Change, Problem> {
     let mut checks = Checks::new();
     let quiet_hours = match input.quiet_hours {
@@ -200,8 +256,11 @@ fn checked(input: NotificationsChange) -> Result<Change, Problem> {
         Some(Some(hours)) => quiet(&mut checks, &hours).map(Some),
     };
     let digest_hour = checks.optional("/digest_hour", input.digest_hour, |at| Hour::parse(&at));
-    if input.email_state == Some(EmailState::Bounced) {
-        let detail = "say ok when your address takes e-mail again; that it does not, we find out";
+    if input
+        .email_state
+        .is_some_and(|state| state != EmailState::Ok)
+    {
+        let detail = "say ok when your address takes e-mail again; that it does not, or is not yours, we find out";
         checks.wrong("/email_state", detail);
     }
     let (mut in_app, mut email) = (BTreeMap::new(), BTreeMap::new());

@@ -1,36 +1,29 @@
 //! Turning mail off by the link of a mail, without a session.
 //!
-//! Programs look at links before people do, so that looking changes nothing: the page has a button. Mail programs that
-//! know the header `List-Unsubscribe-Post` (RFC 8058) press it themselves.
+//! Mail programs that know the header `List-Unsubscribe-Post` (RFC 8058) press the page's button themselves.
 
-use actix_web::http::header::CONTENT_SECURITY_POLICY;
 use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::Api;
+use super::link_page::{Page, not_ours};
 use crate::http::{Problem, Query};
 use crate::store::notifications;
 
-/// As `text/html` with its encoding.
-const PAGE: &str = "text/html; charset=utf-8";
+const ASK: Page = Page {
+    title: "No more e-mail?",
+    text: "Alerts will not be sent to you by e-mail any more. You find them in the application.",
+    button: Some("Send me no more e-mail"),
+};
 
-/// The page may do nothing but send its button's form to where it is from.
-const POLICY: &str =
-    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
-const ASK: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-    <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
-    <title>No more e-mail</title></head><body><h1>No more e-mail?</h1>\
-    <p>Alerts will not be sent to you by e-mail any more. You find them in the application.</p>\
-    <form method=\"post\"><button>Send me no more e-mail</button></form></body></html>";
-
-const DONE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-    <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
-    <title>No more e-mail</title></head><body><h1>No more e-mail</h1>\
-    <p>Alerts will not be sent to you by e-mail any more. What you want to be told of by e-mail, you choose in the \
-    application.</p></body></html>";
+const DONE: Page = Page {
+    title: "No more e-mail",
+    text: "Alerts will not be sent to you by e-mail any more. What you want to be told of by e-mail, you choose in the \
+           application.",
+    button: None,
+};
 
 /// Whose mail.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -48,15 +41,7 @@ pub struct LinkQuery {
 }
 
 fn whose(api: &Api, query: &LinkQuery) -> Result<Uuid, Problem> {
-    let found = api.links.whose(&query.token);
-    found.ok_or_else(|| Problem::field("?token", "this is no link of a mail from here"))
-}
-
-fn page(text: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(PAGE)
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .body(text)
+    api.links.whose(&query.token).ok_or_else(not_ours)
 }
 
 /// What the link of a mail does: a page with a button. Looking at it changes nothing.
@@ -73,7 +58,7 @@ pub(super) async fn ask(
     query: Query<LinkQuery>,
 ) -> Result<HttpResponse, Problem> {
     whose(&api, &query.0)?;
-    Ok(page(ASK))
+    Ok(ASK.answer())
 }
 
 /// Turn all e-mail off for whom the mail was, with one click (RFC 8058). The body says nothing and is not read.
@@ -98,5 +83,5 @@ pub(super) async fn confirm(
     if is_there {
         tracing::info!(%user_id, "unsubscribed");
     }
-    Ok(page(DONE))
+    Ok(DONE.answer())
 }

@@ -4,6 +4,8 @@
 //! Hours are those that clocks show where the user is. In the night in which clocks go forward, an hour that is skipped
 //! is the instant at which they skip it; in the one in which they go back, an hour that comes twice is its first time.
 
+/// Showing that an address is its user's.
+pub mod confirming;
 mod digest;
 #[cfg(test)]
 mod tests;

@@ -98,6 +98,8 @@ catalogue! {
     InsightGenerated(InsightGenerated) = "ai.insight.generated";
     /// An alert was made and delivered (notifier -> api).
     AlertSent(AlertSent) = "notification.alert.sent";
+    /// Somebody is to be asked whether their address is theirs (api -> notifier).
+    ConfirmationRequested(ConfirmationRequested) = "user.confirmation.requested";
 }
 
 /// The projector's name as a consumer.
@@ -118,6 +120,7 @@ pub const NOTIFIER_HEARS: &[EventType] = &[
     EventType::BudgetExceeded,
     EventType::GoalAchieved,
     EventType::InsightGenerated,
+    EventType::ConfirmationRequested,
 ];
 
 /// Every consumer with what it hears.
@@ -523,6 +526,16 @@ pub struct AlertSent {
     pub delivered_at: DateTime<Utc>,
     /// What became of it.
     pub status: DeliveryStatus,
+}
+
+/// Data of [`EventType::ConfirmationRequested`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfirmationRequested {
+    /// Whose address is to be confirmed. The address itself is told to nobody.
+    pub user_id: Uuid,
+    /// When the user asked for it.
+    pub requested_at: DateTime<Utc>,
 }
 
 #[cfg(test)]

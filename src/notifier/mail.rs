@@ -1,4 +1,5 @@
-//! Channel e-mail: sends what was queued with the alerts, each user's in its order, and writes down what came of it.
+//! Channel e-mail: sends what was queued, each user's in its order, and writes down what came of it. Alerts go to
+//! addresses that are confirmed; to others the question goes whether they are their user's, and nothing else.
 //!
 //! Any number of processes do it side by side: who takes a mail has it until the lease is over. What was sent by a
 //! process that ended before it could say so is sent again, with the same `Message-ID`.
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Ids};
 use crate::crash;
+use crate::domain::notification::confirming::GOOD_FOR;
 use crate::links::Links;
 use crate::mail::{Cause, Fault, Mail, Mailer};
 use crate::store::deliveries::{self, Attempt, Claim, GIVEN_UP_AFTER, Outgoing, Settled};
@@ -223,6 +225,9 @@ impl Post {
     }
 
     fn written(&self, mail: &Outgoing) -> Mail {
+        if mail.is_confirmation() {
+            return self.question(mail);
+        }
         let link = self.links.unsubscribe(&self.public_url, mail.user_id);
         Mail {
             to: mail.email.clone(),
@@ -233,6 +238,31 @@ impl Post {
             unsubscribe: link.filter(|link| link.starts_with("https:")),
         }
     }
+
+    /// Whether the address is its user's. Sent again it says the same, so its link ends by when it was asked for.
+    fn question(&self, mail: &Outgoing) -> Mail {
+        let ends_at = mail.due_at() + GOOD_FOR;
+        let (user_id, email) = (mail.user_id, &mail.email);
+        let link = self
+            .links
+            .confirm(&self.public_url, user_id, email, ends_at);
+        Mail {
+            to: email.clone(),
+            id: mail.id,
+            subject: "Is this your e-mail address?".to_owned(),
+            text: question(link.as_deref().unwrap_or_default()),
+            unsubscribe: None,
+        }
+    }
+}
+
+fn question(link: &str) -> String {
+    format!(
+        "Somebody wants alerts of their finances to be sent to this address.\n\n\
+         If it was you, open this within {} days and press the button:\n{link}\n\n\
+         If it was not you, do nothing: no alert is sent here then.\n",
+        GOOD_FOR.num_days()
+    )
 }
 
 fn subject(mail: &Outgoing) -> String {

@@ -276,12 +276,14 @@ mod tests {
                 "home-finance.goal.achieved",
                 "home-ai.insight.generated",
                 "home-notification.alert.sent",
+                "home-user.confirmation.requested",
                 "home-dlq.finance.transaction.created",
                 "home-dlq.finance.transaction.updated",
                 "home-dlq.finance.transaction.deleted",
                 "home-dlq.finance.budget.exceeded",
                 "home-dlq.finance.goal.achieved",
                 "home-dlq.ai.insight.generated",
+                "home-dlq.user.confirmation.requested",
             ]
         );
         assert_eq!((wishes[0].partitions, wishes[0].replication), (12, 3));

@@ -1,5 +1,5 @@
-//! Alerts on their way to people by mail: written with the alert, taken by a lease, and settled with the event that says
-//! what became of them.
+//! What is on its way to people by mail: alerts, written with the alert and settled with the event that says what became of
+//! them, and the question whether an address is its user's. Each is taken by a lease.
 //!
 //! Whoever takes one holds its user, as whoever changes what the user has chosen: any number of processes may look for
 //! what is due, and one that ends in the middle leaves it to be taken again when the lease is over. What was sent and not
@@ -18,8 +18,8 @@ use super::signals::Signal;
 use super::sql::{all, execute, one};
 use super::{StoreError, Tx, event_log, users};
 use crate::domain::notification::{AlertKind, Digest};
-use crate::events::catalogue::{AlertSent, Channel, DeliveryStatus};
-use crate::events::{Cause, Event, Source};
+use crate::events::catalogue::{AlertSent, Channel, ConfirmationRequested, DeliveryStatus};
+use crate::events::{Cause, Event, EventType, Source};
 use crate::telemetry::trace::TraceContext;
 
 /// How long after it was due an alert is still sent.
@@ -34,6 +34,10 @@ const LOOKED_AT_MAX: i64 = 1_000;
 /// As it is kept.
 const EMAIL: &str = "email";
 const PENDING: &str = "pending";
+
+/// In place of an alert's kind: the question whether the address is its user's. Its text is written when it is sent, for a
+/// link in it is kept nowhere.
+const CONFIRMATION: &str = "confirmation";
 
 /// Why one that could not be sent in time was given up.
 const TOO_LATE: &str = "too_late";
@@ -61,16 +65,73 @@ impl Settled {
     }
 }
 
-/// Writes down that alerts are to be sent by mail, each at its time.
+/// What is to be sent by mail.
+#[derive(Debug)]
+pub struct NewDelivery<'a> {
+    id: Uuid,
+    user_id: Uuid,
+    alert_id: Uuid,
+    kind: &'static str,
+    title: &'a str,
+    message: &'a str,
+    source_event: &'static str,
+    source_event_id: Uuid,
+    cause: Cause,
+    due_at: DateTime<Utc>,
+}
+
+impl<'a> NewDelivery<'a> {
+    /// An alert, at its time.
+    #[must_use]
+    pub fn alert(id: Uuid, alert: &'a NewAlert, due_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            user_id: alert.user_id,
+            alert_id: alert.id,
+            kind: alert.kind.as_str(),
+            title: &alert.title,
+            message: &alert.message,
+            source_event: alert.source_event,
+            source_event_id: alert.source_event_id,
+            cause: alert.cause,
+            due_at,
+        }
+    }
+
+    /// The question whether the address is the user's, which an event has asked for. The event's id stands for the
+    /// alert's: one mail for each, by a key.
+    #[must_use]
+    pub const fn confirmation(
+        id: Uuid,
+        asked: &ConfirmationRequested,
+        event_id: Uuid,
+        cause: Cause,
+    ) -> Self {
+        Self {
+            id,
+            user_id: asked.user_id,
+            alert_id: event_id,
+            kind: CONFIRMATION,
+            title: "",
+            message: "",
+            source_event: EventType::ConfirmationRequested.as_str(),
+            source_event_id: event_id,
+            cause,
+            due_at: asked.requested_at,
+        }
+    }
+}
+
+/// Writes down what is to be sent by mail, each at its time.
 ///
 /// # Errors
 /// The unit of work cannot go on.
 pub async fn queue(
     tx: &Tx,
-    alerts: &[(Uuid, &NewAlert, DateTime<Utc>)],
+    deliveries: &[NewDelivery<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if alerts.is_empty() {
+    if deliveries.is_empty() {
         return Ok(());
     }
     let columns = [
@@ -87,20 +148,20 @@ pub async fn queue(
         "chain_begun_at",
         "due_at",
     ];
-    let rows = alerts.iter().map(|(id, alert, due_at)| {
+    let rows = deliveries.iter().map(|it| {
         [
-            (*id).into(),
-            alert.user_id.into(),
-            alert.id.into(),
-            alert.kind.as_str().into(),
-            alert.title.clone().into(),
-            alert.message.clone().into(),
-            alert.source_event.into(),
-            alert.source_event_id.into(),
-            alert.cause.correlation_id.into(),
-            alert.cause.trace.to_string().into(),
-            alert.cause.begun_at.unwrap_or(now).into(),
-            (*due_at).into(),
+            it.id.into(),
+            it.user_id.into(),
+            it.alert_id.into(),
+            it.kind.into(),
+            it.title.into(),
+            it.message.into(),
+            it.source_event.into(),
+            it.source_event_id.into(),
+            it.cause.correlation_id.into(),
+            it.cause.trace.to_string().into(),
+            it.cause.begun_at.unwrap_or(now).into(),
+            it.due_at.into(),
         ]
     });
     let text = "INSERT INTO deliveries (id, user_id, alert_id, channel, kind, title, message, source_event, \
@@ -142,18 +203,45 @@ pub async fn oldest_due_of_all_users(
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
-/// An alert that goes out.
+/// What a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// An alert of this kind.
+    Alert(AlertKind),
+    /// The question whether the address is its user's.
+    Confirmation,
+}
+
+impl Matter {
+    fn of(kind: &str) -> Option<Self> {
+        match kind {
+            CONFIRMATION => Some(Self::Confirmation),
+            kind => kind.parse().ok().map(Self::Alert),
+        }
+    }
+
+    /// Whether it is to be sent to who has chosen so. Never are both: alerts go to addresses that are confirmed alone.
+    fn is_wanted(self, chosen: &Notifications) -> bool {
+        match self {
+            Self::Alert(kind) => chosen.mails(kind),
+            Self::Confirmation => chosen.is_to_confirm(),
+        }
+    }
+}
+
+/// What goes out: an alert, or the question whether the address is its user's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// The delivery's id.
     pub id: Uuid,
+    /// What it is; none of what a newer release knows.
+    pub matter: Option<Matter>,
     /// The alert that it is of.
     pub alert_id: Uuid,
-    /// At most 100 characters.
+    /// At most 100 characters; none of a question.
     pub title: String,
-    /// At most 500 characters.
+    /// At most 500 characters; none of a question.
     pub message: String,
-    kind: Option<AlertKind>,
     source_event: String,
     source_event_id: Uuid,
     cause: Cause,
@@ -170,10 +258,10 @@ impl TryFrom<deliveries::Model> for Part {
             .ok_or_else(|| StoreError::defect("a delivery has no trace"))?;
         Ok(Self {
             id: row.id,
+            matter: Matter::of(&row.kind),
             alert_id: row.alert_id,
             title: row.title,
             message: row.message,
-            kind: row.kind.parse().ok(),
             source_event: row.source_event,
             source_event_id: row.source_event_id,
             cause: Cause {
@@ -186,6 +274,12 @@ impl TryFrom<deliveries::Model> for Part {
             mail_id: row.mail_id,
             attempts: row.attempts,
         })
+    }
+}
+
+impl Part {
+    fn is_confirmation(&self) -> bool {
+        self.matter == Some(Matter::Confirmation)
     }
 }
 
@@ -205,7 +299,13 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Since when the first of its alerts is due.
+    /// Whether it asks if the address is its user's. It does nothing else then.
+    #[must_use]
+    pub fn is_confirmation(&self) -> bool {
+        self.parts.iter().any(Part::is_confirmation)
+    }
+
+    /// Since when the first of its parts is due.
     #[must_use]
     pub fn due_at(&self) -> DateTime<Utc> {
         let dues = self.parts.iter().map(|part| part.due_at);
@@ -248,7 +348,7 @@ pub async fn claim(
         return Ok(Claim::Nothing);
     }
     let chosen = notifications::get(&**tx, user_id).await?;
-    let is_wanted = |part: &Part| part.kind.is_some_and(|kind| chosen.mails(kind));
+    let is_wanted = |part: &Part| part.matter.is_some_and(|it| it.is_wanted(&chosen));
     let (wanted, unwanted): (Vec<Part>, _) = due.into_iter().partition(is_wanted);
     let (wanted, late): (Vec<Part>, _) = wanted
         .into_iter()
@@ -268,14 +368,19 @@ pub async fn claim(
     if !settled.is_empty() || hold_back(tx, user_id, &wanted, &chosen, zone, now).await? {
         return Ok(Claim::Changed(settled));
     }
-    let parts = one_mail(wanted, chosen.choices.digest);
+    let digest = match chosen.is_to_confirm() {
+        // Each question is a mail of its own.
+        true => Digest::None,
+        false => chosen.choices.digest,
+    };
+    let parts = one_mail(wanted, digest);
     let email = users::get(&**tx, user_id).await?.email;
     take(tx, user_id, email, parts, now + lease)
         .await
         .map(Claim::Mail)
 }
 
-/// Moves what is due within quiet hours to their end; says whether it did.
+/// Moves what is due within quiet hours to their end, but for what somebody has just asked for; says whether it did.
 async fn hold_back(
     tx: &Tx,
     user_id: Uuid,
@@ -285,7 +390,7 @@ async fn hold_back(
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let awake_at = chosen.choices.awake_at(now, zone);
-    if awake_at <= now {
+    if awake_at <= now || chosen.is_to_confirm() {
         return Ok(false);
     }
     // What was never tried is not late for it.
@@ -358,7 +463,7 @@ async fn settle_parts(
     Ok(())
 }
 
-/// Says what became of each.
+/// Says what became of each alert.
 async fn tell(
     tx: &Tx,
     user_id: Uuid,
@@ -367,7 +472,8 @@ async fn tell(
     now: DateTime<Utc>,
     mut event_id: impl FnMut() -> Uuid,
 ) -> Result<(), StoreError> {
-    let events = parts.iter().map(|part| {
+    let alerts = parts.iter().filter(|part| !part.is_confirmation());
+    let events = alerts.map(|part| {
         let data = AlertSent {
             alert_id: part.alert_id,
             user_id,

@@ -1,4 +1,4 @@
-//! What people have chosen to be told of and how, and whether their address takes mail.
+//! What people have chosen to be told of and how, and whether their address is theirs and takes mail.
 //!
 //! Who has chosen nothing has no row, and the defaults: version 1.
 
@@ -9,11 +9,15 @@ use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use uuid::Uuid;
 
 use super::entities::notification_choices;
+use super::event_log;
 use super::given::Given;
 use super::sql::execute;
+use super::transactions::Act;
 use super::users::{self, check_version};
 use super::{StoreError, Tx};
+use crate::domain::notification::confirming::{Confirming, NotAsked};
 use crate::domain::notification::{AlertKind, Choices, Digest, Hour, Minute, QuietHours};
+use crate::events::catalogue::ConfirmationRequested;
 
 /// The version of what nobody has changed.
 const FIRST_VERSION: i64 = 1;
@@ -25,6 +29,8 @@ pub struct Notifications {
     pub choices: Choices,
     /// When the user's address was refused for good; none: it takes mail, as far as we know.
     pub email_bounced_at: Option<DateTime<Utc>>,
+    /// Whether the user has shown that the address is theirs.
+    pub confirming: Confirming,
     /// Counts changes.
     pub version: i64,
 }
@@ -34,6 +40,7 @@ impl Default for Notifications {
         Self {
             choices: Choices::default(),
             email_bounced_at: None,
+            confirming: Confirming::default(),
             version: FIRST_VERSION,
         }
     }
@@ -46,10 +53,24 @@ impl Notifications {
         !self.choices.in_app_off.contains(&kind)
     }
 
-    /// Whether an alert of this kind is sent by mail.
+    /// Whether an alert of this kind is sent by mail: never to an address that nobody has shown to be theirs.
     #[must_use]
     pub fn mails(&self, kind: AlertKind) -> bool {
-        self.email_bounced_at.is_none() && self.choices.email_on.contains(&kind)
+        let is_confirmed = self.confirming.confirmed_at.is_some();
+        is_confirmed && self.email_bounced_at.is_none() && self.choices.email_on.contains(&kind)
+    }
+
+    /// Whether the user may be asked by mail to show that the address is theirs.
+    #[must_use]
+    pub fn is_to_confirm(&self) -> bool {
+        self.confirming.confirmed_at.is_none() && self.email_bounced_at.is_none()
+    }
+
+    fn ask(&mut self, now: DateTime<Utc>) -> Result<(), NotAsked> {
+        if self.confirming.confirmed_at.is_none() && self.email_bounced_at.is_some() {
+            return Err(NotAsked::Bounced);
+        }
+        self.confirming.ask(now)
     }
 }
 
@@ -75,6 +96,11 @@ impl TryFrom<notification_choices::Model> for Notifications {
                 digest_hour,
             },
             email_bounced_at: row.email_bounced_at,
+            confirming: Confirming {
+                confirmed_at: row.email_confirmed_at,
+                asked_at: row.confirmation_asked_at,
+                asked: row.confirmations_asked,
+            },
             version: row.version,
         })
     }
@@ -164,25 +190,82 @@ fn set(kinds: &mut BTreeSet<AlertKind>, kind: AlertKind, is_in: bool) {
     }
 }
 
-/// Changes what the user has chosen. Events of theirs that come after it find it so.
+/// Changes what the user has chosen. Events of theirs that come after it find it so. Who turns the first kind on by mail,
+/// where mail is sent, is asked to confirm the address, if nobody has and it may be asked now.
 ///
 /// # Errors
 /// [`StoreError::Stale`] when the version is not the expected one.
 pub async fn change(
     tx: &Tx,
-    user_id: Uuid,
+    act: Act,
     expected: Option<i64>,
     change: Change,
-    now: DateTime<Utc>,
+    sends_email: bool,
 ) -> Result<Notifications, StoreError> {
+    let mut is_now = held(tx, act.user_id).await?;
+    check_version(expected, is_now.version)?;
+    let had_none = is_now.choices.email_on.is_empty();
+    change.apply(&mut is_now);
+    is_now.version += 1;
+    let is_first = had_none && !is_now.choices.email_on.is_empty();
+    let is_asked = is_first && sends_email && is_now.ask(act.now).is_ok();
+    keep(tx, act.user_id, &is_now, act.now).await?;
+    if is_asked {
+        say(tx, act).await?;
+    }
+    Ok(is_now)
+}
+
+async fn held(tx: &Tx, user_id: Uuid) -> Result<Notifications, StoreError> {
     if !users::hold(tx, user_id).await? {
         return Err(StoreError::NotFound("user"));
     }
+    get(&**tx, user_id).await
+}
+
+/// Asks the user to confirm the address, or says why not. No version changes: what is chosen stays.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn ask_to_confirm(tx: &Tx, act: Act) -> Result<Result<(), NotAsked>, StoreError> {
+    let mut is_now = held(tx, act.user_id).await?;
+    let asked = is_now.ask(act.now);
+    if asked.is_ok() {
+        keep(tx, act.user_id, &is_now, act.now).await?;
+        say(tx, act).await?;
+    }
+    Ok(asked)
+}
+
+async fn say(tx: &Tx, act: Act) -> Result<(), StoreError> {
+    let data = ConfirmationRequested {
+        user_id: act.user_id,
+        requested_at: act.now,
+    };
+    event_log::append(tx, &[act.event(act.user_id, data)]).await?;
+    Ok(())
+}
+
+/// Writes down that the user has shown that this address is theirs. Says whether it is the one of the account.
+///
+/// # Errors
+/// The unit of work cannot go on.
+pub async fn confirm(
+    tx: &Tx,
+    user_id: Uuid,
+    email: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    if !users::hold(tx, user_id).await? || users::get(&**tx, user_id).await?.email != email {
+        return Ok(false);
+    }
     let mut is_now = get(&**tx, user_id).await?;
-    check_version(expected, is_now.version)?;
-    change.apply(&mut is_now);
-    keep(tx, user_id, &mut is_now, now).await?;
-    Ok(is_now)
+    if is_now.confirming.confirmed_at.is_none() {
+        is_now.confirming.confirmed_at = Some(now);
+        is_now.version += 1;
+        keep(tx, user_id, &is_now, now).await?;
+    }
+    Ok(true)
 }
 
 /// Turns all mail off. Says whether there is such a user.
@@ -196,7 +279,8 @@ pub async fn unsubscribe(tx: &Tx, user_id: Uuid, now: DateTime<Utc>) -> Result<b
     let mut is_now = get(&**tx, user_id).await?;
     if !is_now.choices.email_on.is_empty() {
         is_now.choices.email_on.clear();
-        keep(tx, user_id, &mut is_now, now).await?;
+        is_now.version += 1;
+        keep(tx, user_id, &is_now, now).await?;
     }
     Ok(true)
 }
@@ -209,7 +293,8 @@ pub(super) async fn bounced(tx: &Tx, user_id: Uuid, now: DateTime<Utc>) -> Resul
     let mut is_now = get(&**tx, user_id).await?;
     if is_now.email_bounced_at.is_none() {
         is_now.email_bounced_at = Some(now);
-        keep(tx, user_id, &mut is_now, now).await?;
+        is_now.version += 1;
+        keep(tx, user_id, &is_now, now).await?;
     }
     Ok(())
 }
@@ -217,20 +302,21 @@ pub(super) async fn bounced(tx: &Tx, user_id: Uuid, now: DateTime<Utc>) -> Resul
 async fn keep(
     tx: &Tx,
     user_id: Uuid,
-    is_now: &mut Notifications,
+    is_now: &Notifications,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    is_now.version += 1;
-    let choices = &is_now.choices;
+    let (choices, confirming) = (&is_now.choices, is_now.confirming);
     let quiet = choices.quiet_hours;
     execute(
         &**tx,
         "INSERT INTO notification_choices (user_id, in_app_off, email_on, quiet_start, quiet_end, digest, digest_hour, \
-         email_bounced_at, version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) \
+         email_bounced_at, version, created_at, updated_at, email_confirmed_at, confirmation_asked_at, confirmations_asked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13) \
          ON CONFLICT (user_id) DO UPDATE SET in_app_off = excluded.in_app_off, email_on = excluded.email_on, \
          quiet_start = excluded.quiet_start, quiet_end = excluded.quiet_end, digest = excluded.digest, \
          digest_hour = excluded.digest_hour, email_bounced_at = excluded.email_bounced_at, version = excluded.version, \
-         updated_at = excluded.updated_at",
+         updated_at = excluded.updated_at, email_confirmed_at = excluded.email_confirmed_at, \
+         confirmation_asked_at = excluded.confirmation_asked_at, confirmations_asked = excluded.confirmations_asked",
         [
             user_id.into(),
             words(&choices.in_app_off).into(),
@@ -242,6 +328,9 @@ async fn keep(
             is_now.email_bounced_at.into(),
             is_now.version.into(),
             now.into(),
+            confirming.confirmed_at.into(),
+            confirming.asked_at.into(),
+            confirming.asked.into(),
         ],
     )
     .await?;

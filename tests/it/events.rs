@@ -17,6 +17,7 @@ use wealth_companion::events::{Event, EventData, EventType, schema};
 use wealth_companion::operator::topics;
 use wealth_companion::store::categories::{self, Category};
 use wealth_companion::store::goals::{self, Goal};
+use wealth_companion::store::notifications;
 use wealth_companion::store::transactions::{self, Amendment};
 use wealth_companion::store::wallets::{self, Wallet};
 
@@ -61,6 +62,19 @@ fn strimzi_topics(config: &Config) -> String {
         )
     });
     std::iter::once(head.to_owned()).chain(topics).collect()
+}
+
+/// The sidecars may write and read every topic, by the first word of its name.
+#[test]
+fn whoever_may_talk_to_kafka_may_talk_of_everything() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("strimzi/base/users.yaml");
+    let rights = fs::read_to_string(file).expect("the rights");
+    for event_type in EventType::ALL {
+        let name = event_type.as_str();
+        let (first, _) = name.split_once('.').expect("words");
+        let right = format!("{{type: topic, name: {first}., patternType: prefix}}");
+        assert!(rights.contains(&right), "{name}: {right}");
+    }
 }
 
 #[test]
@@ -186,6 +200,11 @@ async fn a_life(chain: &Chain) -> Household {
         .expect("deleted");
     chain.spend(ada, "120.00", "2026-02-10").await;
     goal_of(chain, ada).await;
+    let act = chain.act(ada);
+    let asked = chain
+        .store
+        .write(move |tx| async move { notifications::ask_to_confirm(&tx, act).await });
+    assert_eq!(asked.await.expect("asked"), Ok(()));
     chain.settle().await;
     ada
 }

@@ -2,10 +2,14 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use wealth_companion::links::{CONFIRM_PATH, UNSUBSCRIBE_PATH};
+use wealth_companion::store::event_log::LogPosition;
 
+use crate::support::chain::log_of;
 use crate::support::{Answer, Person, Rows, World};
 
 const PATH: &str = "/v1/me/notifications";
+const ASK: &str = "/v1/me/notifications/confirmation";
 
 async fn chosen(person: &Person) -> Answer {
     person.get(PATH).await.expect(200)
@@ -38,7 +42,7 @@ async fn who_has_chosen_nothing_is_told_of_all_in_the_application() {
     assert_eq!(usual.body["digest"], "none");
     assert_eq!(usual.body["digest_hour"], "08:00");
     assert_eq!(usual.body["email_available"], false);
-    assert_eq!(usual.body["email_state"], "ok");
+    assert_eq!(usual.body["email_state"], "unconfirmed");
     assert_eq!(usual.body["email_bounced_at"], Value::Null);
     assert_eq!(usual.header("etag"), "\"1\"");
 }
@@ -139,6 +143,7 @@ async fn what_does_not_fit_is_refused_and_nothing_is_written() {
         (json!({"digest_hour": "24:00"}), &["/digest_hour"]),
         (json!({"digest_hour": null}), &["/digest_hour"]),
         (json!({"email_state": "bounced"}), &["/email_state"]),
+        (json!({"email_state": "unconfirmed"}), &["/email_state"]),
         (json!({"email_state": "fine"}), &["/email_state"]),
         (json!({"email_available": true}), &["/email_available"]),
         (
@@ -188,22 +193,25 @@ async fn scripts_read_what_is_chosen_and_do_not_change_it() {
     script.get(PATH).await.expect(200);
     let change = json!({"digest": "daily"});
     script.patch(PATH, &change).await.problem(403, "forbidden");
+    let asked = script.post(ASK, &Value::Null).await;
+    asked.problem(403, "forbidden");
     assert_eq!(chosen(&ada).await.body["digest"], "none");
 }
 
 #[tokio::test]
-async fn a_link_that_nobody_made_turns_nothing_off() {
+async fn a_link_that_nobody_made_does_nothing() {
     let world = World::start().await;
     let ada = world.register("ada").await;
     let email = json!({"kinds": {"budget_exceeded": {"email": true}}});
     ada.patch(PATH, &email).await.expect(200);
     let rows = Rows::of(&world).await;
     let before = rows.all().await;
-    let long = "A".repeat(64);
+    let (long, longer) = ("A".repeat(64), "A".repeat(75));
     for query in [
         "?token=",
         "?token=abc",
         &format!("?token={long}"),
+        &format!("?token={longer}"),
         &format!("?token={}", ada.id),
         &format!("?token={}", ada.token),
         "?token=%F0%9F%A6%80",
@@ -211,12 +219,36 @@ async fn a_link_that_nobody_made_turns_nothing_off() {
         "?other=1",
         &format!("?token={long}&token={long}"),
     ] {
-        for method in [Method::GET, Method::POST] {
-            let url = format!("{}/v1/unsubscribe{query}", world.url);
+        for (method, path) in [
+            (Method::GET, UNSUBSCRIBE_PATH),
+            (Method::POST, UNSUBSCRIBE_PATH),
+            (Method::GET, CONFIRM_PATH),
+            (Method::POST, CONFIRM_PATH),
+        ] {
+            let url = format!("{}{path}{query}", world.url);
             let answer = Answer::to(world.http.request(method.clone(), url)).await;
-            assert_eq!(answer.status, 422, "{method} {query}");
+            assert_eq!(answer.status, 422, "{method} {path}{query}");
             answer.problem(422, "validation");
         }
     }
     rows.unchanged(&before, "links that nobody made").await;
+}
+
+#[tokio::test]
+async fn a_server_that_sends_no_mail_asks_for_no_address() {
+    let world = World::start().await;
+    let ada = world.register("ada").await;
+    let rows = Rows::of(&world).await;
+    let before = rows.all().await;
+    let asked = ada.post(ASK, &Value::Null).await.problem(409, "conflict");
+    let detail = asked.text("detail");
+    assert!(detail.contains("sends no e-mail"), "{detail}");
+    rows.unchanged(&before, "what is not sent").await;
+    // What she chooses is kept all the same, and nobody is asked for anything.
+    let email = json!({"kinds": {"budget_exceeded": {"email": true}}});
+    let chosen = ada.patch(PATH, &email).await.expect(200);
+    assert_eq!(chosen.body["email_state"], "unconfirmed");
+    assert_eq!(chosen.body["email_available"], false);
+    let store = world.store().await;
+    assert!(log_of(&store, LogPosition::default()).await.is_empty());
 }

@@ -106,9 +106,10 @@ impl Topics {
     fn put(&mut self, delivery: &Delivery) {
         let consumer = match delivery.topic.as_str() {
             topic if topic.starts_with("finance.transaction.") => "projector",
-            "finance.budget.exceeded" | "finance.goal.achieved" | "ai.insight.generated" => {
-                "notifier"
-            }
+            "finance.budget.exceeded"
+            | "finance.goal.achieved"
+            | "ai.insight.generated"
+            | "user.confirmation.requested" => "notifier",
             // Nobody here hears of it.
             _ => return,
         };

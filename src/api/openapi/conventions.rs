@@ -169,7 +169,7 @@ fn problems(path: &str, traits: &Traits, operation: &Operation) -> Vec<u16> {
     if traits.has_body {
         statuses.extend([408, 413, 415]);
     }
-    if traits.creates || traits.changes {
+    if traits.creates || traits.changes || path.ends_with("/confirmation") {
         statuses.push(409);
     }
     if traits.changes {

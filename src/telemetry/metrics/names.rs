@@ -225,9 +225,9 @@ catalogue! {
 
     // Alerts that go out by mail.
     DELIVERIES_TOTAL = "wealth_deliveries_total",
-        Kind::Counter, Count, ["channel" in ["email"], "outcome" in ["delivered", "failed", "bounced", "suppressed", "retried"]], "Alerts that were taken to be sent: the mail server has taken them; they are not tried any more; nothing is taken for the address; they are not wanted any more; they are tried again later";
+        Kind::Counter, Count, ["channel" in ["email"], "outcome" in ["delivered", "failed", "bounced", "suppressed", "retried"]], "Alerts, and questions whether an address is its user's, that were taken to be sent: the mail server has taken them; they are not tried any more; nothing is taken for the address; they are not wanted any more; they are tried again later";
     DELIVERIES_OLDEST_DUE_SECONDS = "wealth_deliveries_oldest_due_seconds",
-        Kind::Gauge, Seconds, ["channel" in ["email"]], "How long the oldest alert that is due to be sent has waited when this process looked, 0 when none does";
+        Kind::Gauge, Seconds, ["channel" in ["email"]], "How long the oldest mail that is due has waited when this process looked, 0 when none does";
 
     // What is done again and again, beside the work.
     JOB_RUNS_TOTAL = "wealth_job_runs_total",

@@ -30,7 +30,7 @@ use wealth_companion_fuzz::{Ground, noon};
 const USER: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_000c);
 
 /// What deliveries write, and what of it must be the same after the same delivery.
-const WRITTEN: [(&str, &str); 15] = [
+const WRITTEN: [(&str, &str); 16] = [
     ("inbox", "consumer, hex(event_id)"),
     (
         "dead_letters",
@@ -65,6 +65,7 @@ const WRITTEN: [(&str, &str); 15] = [
     ("insights", "hex(user_id), key"),
     ("insight_looks", "hex(user_id)"),
     ("alerts", "hex(user_id), kind, title"),
+    ("deliveries", "hex(user_id), kind, hex(source_event_id)"),
     ("event_log", "hex(event_id)"),
     ("outbox", "position"),
 ];
@@ -174,6 +175,7 @@ fn sent(ground: &Ground, path: &str, body: &[u8]) -> (u16, String) {
         let (store, clock, ids) = parts;
         let projector = Projector::new(store.clone(), clock.clone(), ids.clone());
         let notifier = Notifier::new(store.clone(), clock.clone(), ids.clone());
+        let notifier = notifier.sending_email(true);
         let handlers: [Arc<dyn Handler>; 2] = [Arc::new(projector), Arc::new(notifier)];
         for handler in handlers {
             let state = State::open(&ground.config, None).expect("state");

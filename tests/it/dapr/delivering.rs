@@ -204,6 +204,7 @@ async fn only_the_sidecar_may_ask_and_deliver() {
         "finance.budget.exceeded",
         "finance.goal.achieved",
         "ai.insight.generated",
+        "user.confirmation.requested",
     ];
     assert_eq!(topics, heard.map(|topic| format!("{prefix}{topic}")));
 

@@ -1,6 +1,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use wealth_companion::clock::Clock;
+use wealth_companion::links::CONFIRM_PATH;
 
 use super::operation::{Document, Operation};
 use crate::support::mailbox;
@@ -23,6 +24,10 @@ pub(super) async fn world() -> World {
     let set = [
         ("limits.requests_per_minute", "100000"),
         ("http.body_max_bytes", "4096"),
+        // One that nobody answers for: what is sent is not looked at.
+        ("email.smtp_url", "smtp://wealth:nobody@127.0.0.1:1"),
+        ("email.from", "books@example.com"),
+        ("email.public_url", mailbox::PUBLIC_URL),
     ];
     World::with(&set, Clock::system()).await
 }
@@ -41,8 +46,9 @@ pub(super) struct Owner {
     insight: String,
     rate: String,
     token: String,
-    /// Of the link in mails.
+    /// Of the links in mails.
     link_token: String,
+    confirm_token: String,
     rule: String,
     rule_run: String,
     unused_wallet: String,
@@ -91,6 +97,7 @@ impl Owner {
         Self {
             token,
             link_token: mailbox::token_of(world, &person),
+            confirm_token: mailbox::confirmation_of(world, &person, &person.email),
             rule,
             rule_run,
             insight,
@@ -156,7 +163,10 @@ impl Owner {
         let mut query = operation.example_of("query");
         for (name, value) in &mut query {
             if name == "token" {
-                value.clone_from(&self.link_token);
+                value.clone_from(match operation.path.as_str() {
+                    CONFIRM_PATH => &self.confirm_token,
+                    _ => &self.link_token,
+                });
             }
         }
         query

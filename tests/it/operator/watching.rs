@@ -31,7 +31,7 @@ async fn lag_is_what_the_groups_have_still_to_read() {
     assert_eq!(lag["total"], 14);
     let partitions = lag["partitions"].as_array().expect("partitions");
     // Three partitions of what each of the consumers hears.
-    assert_eq!(partitions.len(), 18);
+    assert_eq!(partitions.len(), 21);
     assert!(partitions.iter().all(|it| it["committed"].is_null()));
     let sum: u64 = partitions.iter().filter_map(|it| it["lag"].as_u64()).sum();
     assert_eq!(sum, 14);

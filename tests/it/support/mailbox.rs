@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use wealth_companion::clock::Ids;
-use wealth_companion::links::Links;
+use wealth_companion::links::{CONFIRM_PATH, Links};
 
 use super::{Person, Stack, World, stack};
 
@@ -33,16 +34,33 @@ pub(crate) fn name(like: &str) -> String {
     format!("{like}-{}", Ids::system().v4().simple())
 }
 
-/// The token of the link in the person's mails.
-pub(crate) fn token_of(world: &World, person: &Person) -> String {
+/// What makes links as the server of this world does.
+pub(crate) fn links_of(world: &World) -> Links {
     let file = world.data_dir.path().join("jwt_secret_key");
     let key = match stack::on_postgres() {
         true => stack::SIGNING_KEY.to_owned(),
         false => std::fs::read_to_string(file).expect("a key"),
     };
     let config = super::config_with(&[("auth.jwt_secret_key", &key)]);
-    let links = Links::new(&config.auth.signing_keys);
-    let link = links.unsubscribe("", person.id.parse().expect("an id"));
+    Links::new(&config.auth.signing_keys)
+}
+
+/// The token of the link in the person's mails.
+pub(crate) fn token_of(world: &World, person: &Person) -> String {
+    let user_id = person.id.parse().expect("an id");
+    token_in(links_of(world).unsubscribe("", user_id))
+}
+
+/// The token of a link by which the person confirms this address, good for a day.
+pub(crate) fn confirmation_of(world: &World, person: &Person, email: &str) -> String {
+    let (user_id, ends_at) = (
+        person.id.parse().expect("an id"),
+        world.clock.now() + TimeDelta::days(1),
+    );
+    token_in(links_of(world).confirm("", user_id, email, ends_at))
+}
+
+fn token_in(link: Option<String>) -> String {
     let link = link.expect("a link");
     link.split_once('=').expect("a token").1.to_owned()
 }
@@ -53,6 +71,15 @@ pub(crate) struct Letter {
     /// By their names in lower case.
     pub(crate) headers: HashMap<String, String>,
     pub(crate) text: String,
+}
+
+impl Letter {
+    /// Where the link leads that asks whether the address is its user's: a path, with the token. None of an alert.
+    pub(crate) fn question(&self) -> Option<&str> {
+        let links = self.text.lines();
+        let mut paths = links.filter_map(|line| line.strip_prefix(PUBLIC_URL));
+        paths.find(|path| path.starts_with(CONFIRM_PATH))
+    }
 }
 
 /// What has come for an address of the stack's server, in the order in which it came.

@@ -8,8 +8,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use wealth_companion::store::event_log::LogPosition;
 
-use super::World;
 use super::world::PASSWORD;
+use super::{Stack, World, mailbox, until};
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -201,6 +201,19 @@ impl Person {
     /// Of any version.
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         Answer::to(self.request(Method::DELETE, path).header("If-Match", "*")).await
+    }
+
+    /// Shows that the address is theirs: waits for the mail of the stack's server that asks, and presses the button
+    /// behind its link. Gives the answer.
+    pub(crate) async fn confirms(&self) -> Answer {
+        let asked = || {
+            let letters = mailbox::came_for(Stack::get(), &self.email);
+            let asked = letters.iter().rev().find_map(|letter| letter.question());
+            asked.map(ToOwned::to_owned)
+        };
+        until("the address is asked for", || async { asked().is_some() }).await;
+        let path = asked().expect("a link");
+        Answer::to(self.http.post(format!("{}{path}", self.url))).await
     }
 
     /// A bank wallet; gives its id.

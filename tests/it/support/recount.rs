@@ -109,8 +109,8 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "the notifier has not handled an event",
-        "SELECT type FROM event_log e WHERE type IN ('finance.budget.exceeded', 'finance.goal.achieved', 'ai.insight.generated') \
-           AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.consumer = 'notifier' AND i.event_id = e.event_id)",
+        "SELECT type FROM event_log e WHERE type IN ('finance.budget.exceeded', 'finance.goal.achieved', 'ai.insight.generated', \
+           'user.confirmation.requested') AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.consumer = 'notifier' AND i.event_id = e.event_id)",
     ),
     (
         "a crossing is not told by one event and one alert",

@@ -420,7 +420,10 @@ CREATE TABLE public.notification_choices (
     email_bounced_at timestamp with time zone,
     version bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    email_confirmed_at timestamp with time zone,
+    confirmation_asked_at timestamp with time zone,
+    confirmations_asked smallint DEFAULT 0 NOT NULL
 );
 
 
@@ -745,8 +748,8 @@ CREATE TABLE public.wallets (
 --
 
 COPY public.alerts (seq, id, user_id, kind, title, message, details, source_event, source_event_id, budget_id, historic, read_at, version, created_at, updated_at, traceparent, chain_begun_at) FROM stdin;
-1	01a227d7-ac5e-7586-b9a1-884f9653b805	01a227d7-a91a-7195-b73e-83d9d553494d	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	t	2026-11-29 15:06:15.518504+00	1	2026-11-29 15:06:15.518504+00	2026-11-29 15:06:15.518504+00	00-bdda534f7774aeeccf38debe388dd410-d20a7fa35127de06-00	2026-11-29 15:06:14.91517+00
-2	01a227d7-ac5e-7586-b9a1-884fb6523826	01a227d7-a91a-7195-b73e-83d9d553494d	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	t	2026-11-29 15:06:15.518504+00	1	2026-11-29 15:06:15.518504+00	2026-11-29 15:06:15.518504+00	00-bdda534f7774aeeccf38debe388dd410-31d7612d1c9ca0b0-00	2026-11-29 15:06:14.91517+00
+1	01a22958-bde1-72dd-98f7-c6b872391fb9	01a22958-bcad-755b-8aa4-eb189d317c3c	budget_warning	80 % of Food is spent	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.	{"amount":"100.00","budget_id":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":80}	ai.insight.generated	425d3d0f-a664-4eb7-82ab-d66503d836e6	01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	t	2026-11-29 22:06:51.361444+00	1	2026-11-29 22:06:51.361444+00	2026-11-29 22:06:51.361444+00	00-2adf333d7f00b6b821917b654fc08edd-fdf92f054660156b-00	2026-11-29 22:06:51.146482+00
+2	01a22958-bde1-72dd-98f7-c6b956ae4913	01a22958-bcad-755b-8aa4-eb189d317c3c	budget_exceeded	Food: 100 % reached	120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31: 20 % over the limit.	{"amount":"100.00","budget_id":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","currency":"USD","period_end":"2026-03-31","period_start":"2026-03-01","spent":"120.00","threshold":100}	finance.budget.exceeded	71b558c6-c934-4f15-a45a-a46e250576a1	01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	t	2026-11-29 22:06:51.361444+00	1	2026-11-29 22:06:51.361444+00	2026-11-29 22:06:51.361444+00	00-2adf333d7f00b6b821917b654fc08edd-2f4a2be0ce4edab8-00	2026-11-29 22:06:51.146482+00
 \.
 
 
@@ -755,7 +758,7 @@ COPY public.alerts (seq, id, user_id, kind, title, message, details, source_even
 --
 
 COPY public.budget_categories (budget_id, category_id) FROM stdin;
-01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	01a227d7-a91a-7195-b73e-83dad0c4ab10
+01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	01a22958-bcad-755b-8aa4-eb196580d784
 \.
 
 
@@ -764,8 +767,8 @@ COPY public.budget_categories (budget_id, category_id) FROM stdin;
 --
 
 COPY public.budget_crossings (budget_id, period_start, threshold, user_id, event_id, crossed_at) FROM stdin;
-01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	2026-03-01	80	01a227d7-a91a-7195-b73e-83d9d553494d	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	2026-11-29 15:06:15.301245+00
-01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	2026-03-01	100	01a227d7-a91a-7195-b73e-83d9d553494d	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	2026-11-29 15:06:15.301245+00
+01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	2026-03-01	80	01a22958-bcad-755b-8aa4-eb189d317c3c	425d3d0f-a664-4eb7-82ab-d66503d836e6	2026-11-29 22:06:51.18858+00
+01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	2026-03-01	100	01a22958-bcad-755b-8aa4-eb189d317c3c	71b558c6-c934-4f15-a45a-a46e250576a1	2026-11-29 22:06:51.18858+00
 \.
 
 
@@ -782,7 +785,7 @@ COPY public.budget_crossings_past (event_id, budget_id, period_start, threshold,
 --
 
 COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_minor, updated_at) FROM stdin;
-01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	2026-03-01	2026-03-31	01a227d7-a91a-7195-b73e-83d9d553494d	12500	2026-11-29 15:06:15.301245+00
+01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	2026-03-01	2026-03-31	01a22958-bcad-755b-8aa4-eb189d317c3c	12500	2026-11-29 22:06:51.353238+00
 \.
 
 
@@ -791,7 +794,7 @@ COPY public.budget_periods (budget_id, period_start, period_end, user_id, spent_
 --
 
 COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, created_at, updated_at, rollover_from, former_limits) FROM stdin;
-01a227d7-a9af-7a6a-b6fb-eeb0efb36afc	01a227d7-a91a-7195-b73e-83d9d553494d	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 15:06:14.831598+00	2026-11-29 15:06:14.831598+00	\N	\N
+01a22958-bcf0-75fc-8a1f-ce9cc7a9560b	01a22958-bcad-755b-8aa4-eb189d317c3c	Food	10000	USD	monthly	\N	[80,100]	1	2026-11-29 22:06:51.120988+00	2026-11-29 22:06:51.120988+00	\N	\N
 \.
 
 
@@ -800,23 +803,23 @@ COPY public.budgets (id, user_id, name, amount_minor, currency, period, starts_o
 --
 
 COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version, created_at, updated_at) FROM stdin;
-01a227d7-a91a-7195-b73e-83dad0c4ab10	01a227d7-a91a-7195-b73e-83d9d553494d	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83daeec2f088	01a227d7-a91a-7195-b73e-83d9d553494d	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83db77eaf16b	01a227d7-a91a-7195-b73e-83d9d553494d	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83dbecda7fd8	01a227d7-a91a-7195-b73e-83d9d553494d	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83dcbe10df96	01a227d7-a91a-7195-b73e-83d9d553494d	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83dda2f2d849	01a227d7-a91a-7195-b73e-83d9d553494d	Health	expense	\N	#e53935	🩺	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83de3106a49b	01a227d7-a91a-7195-b73e-83d9d553494d	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83dee848e22d	01a227d7-a91a-7195-b73e-83d9d553494d	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83df86b1841a	01a227d7-a91a-7195-b73e-83d9d553494d	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e074c60dab	01a227d7-a91a-7195-b73e-83d9d553494d	Education	expense	\N	#3949ab	🎓	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e0754b4262	01a227d7-a91a-7195-b73e-83d9d553494d	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e154fc2ebc	01a227d7-a91a-7195-b73e-83d9d553494d	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e16d9a1c2b	01a227d7-a91a-7195-b73e-83d9d553494d	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e1ee2ae6af	01a227d7-a91a-7195-b73e-83d9d553494d	Other	expense	\N	#757575	📦	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e1f17b3819	01a227d7-a91a-7195-b73e-83d9d553494d	Salary	income	\N	#2e7d32	💼	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e2c2ce0a6d	01a227d7-a91a-7195-b73e-83d9d553494d	Interest	income	\N	#00897b	🏦	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
-01a227d7-a91a-7195-b73e-83e2cc5e4cb6	01a227d7-a91a-7195-b73e-83d9d553494d	Other income	income	\N	#7cb342	💰	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00
+01a22958-bcad-755b-8aa4-eb196580d784	01a22958-bcad-755b-8aa4-eb189d317c3c	Groceries	expense	\N	#43a047	🛒	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1a17396737	01a22958-bcad-755b-8aa4-eb189d317c3c	Restaurants	expense	\N	#fb8c00	🍽️	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1abe89bbf0	01a22958-bcad-755b-8aa4-eb189d317c3c	Rent & Mortgage	expense	\N	#6d4c41	🏠	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1acbd0e883	01a22958-bcad-755b-8aa4-eb189d317c3c	Utilities	expense	\N	#fdd835	💡	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1b8f476b27	01a22958-bcad-755b-8aa4-eb189d317c3c	Transport	expense	\N	#1e88e5	🚌	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1c76ad0649	01a22958-bcad-755b-8aa4-eb189d317c3c	Health	expense	\N	#e53935	🩺	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1d1e675fe1	01a22958-bcad-755b-8aa4-eb189d317c3c	Shopping	expense	\N	#d81b60	🛍️	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1dc091f697	01a22958-bcad-755b-8aa4-eb189d317c3c	Entertainment	expense	\N	#8e24aa	🎬	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1e502d9a31	01a22958-bcad-755b-8aa4-eb189d317c3c	Travel	expense	\N	#00acc1	✈️	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1ed52abc9d	01a22958-bcad-755b-8aa4-eb189d317c3c	Education	expense	\N	#3949ab	🎓	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1f5fb21acb	01a22958-bcad-755b-8aa4-eb189d317c3c	Insurance	expense	\N	#546e7a	🛡️	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1fd39e7f27	01a22958-bcad-755b-8aa4-eb189d317c3c	Subscriptions	expense	\N	#5e35b1	🔁	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1fd6f5a29a	01a22958-bcad-755b-8aa4-eb189d317c3c	Gifts	expense	\N	#ec407a	🎁	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb1fe7387815	01a22958-bcad-755b-8aa4-eb189d317c3c	Other	expense	\N	#757575	📦	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb20cab60453	01a22958-bcad-755b-8aa4-eb189d317c3c	Salary	income	\N	#2e7d32	💼	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb211c1ca6ae	01a22958-bcad-755b-8aa4-eb189d317c3c	Interest	income	\N	#00897b	🏦	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
+01a22958-bcad-755b-8aa4-eb221aad3e40	01a22958-bcad-755b-8aa4-eb189d317c3c	Other income	income	\N	#7cb342	💰	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00
 \.
 
 
@@ -825,7 +828,7 @@ COPY public.categories (id, user_id, name, kind, parent_id, color, icon, version
 --
 
 COPY public.daily_spending (user_id, currency, date, category_id, amount_minor) FROM stdin;
-01a227d7-a91a-7195-b73e-83d9d553494d	USD	2026-03-10	01a227d7-a91a-7195-b73e-83dad0c4ab10	12500
+01a22958-bcad-755b-8aa4-eb189d317c3c	USD	2026-03-10	01a22958-bcad-755b-8aa4-eb196580d784	12500
 \.
 
 
@@ -858,10 +861,10 @@ COPY public.deliveries (id, user_id, alert_id, channel, kind, title, message, so
 --
 
 COPY public.event_log (xid, "position", event_id, type, user_id, envelope, created_at) FROM stdin;
-85202	1	ae85f4c3-1ca9-4029-9a38-006b7941cdfb	finance.transaction.created	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"ae85f4c3-1ca9-4029-9a38-006b7941cdfb","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a227d7-aa03-7f77-9094-fbb767b19289","time":"2026-11-29T15:06:14.915170Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a227d7-a91a-7195-b73e-83dad0c4ab10","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T15:06:14.915170Z","transactionId":"01a227d7-aa03-7f77-9094-fbb767b19289","type":"expense","userId":"01a227d7-a91a-7195-b73e-83d9d553494d","version":1,"walletId":"01a227d7-a9a2-794a-9d83-356d2331e94e"},"traceparent":"00-bdda534f7774aeeccf38debe388dd410-1b9f85fa97cdf9f4-00","correlationid":"01a227d7-aa01-7051-888e-7b9e4b25b623"}	2026-11-29 15:06:14.91517+00
-85203	2	d539c047-4da5-44df-b76d-8b65e0d46113	finance.transaction.created	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"d539c047-4da5-44df-b76d-8b65e0d46113","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a227d7-aa0d-790a-9b79-c79f22630937","time":"2026-11-29T15:06:14.925983Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a227d7-a91a-7195-b73e-83dad0c4ab10","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T15:06:14.925983Z","transactionId":"01a227d7-aa0d-790a-9b79-c79f22630937","type":"expense","userId":"01a227d7-a91a-7195-b73e-83d9d553494d","version":1,"walletId":"01a227d7-a9a2-794a-9d83-356d2331e94e"},"traceparent":"00-7c3a754a34202e3f890662fc9ae50c52-274635f01c59ebe7-00","correlationid":"01a227d7-aa0c-7849-b4bd-0d516acccecc"}	2026-11-29 15:06:14.925983+00
-85221	3	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	ai.insight.generated	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","time":"2026-11-29T15:06:15.301245Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"ae99a83e-e174-4e79-9552-0fa0f2f49040","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","type":"budget"}],"title":"80 % of Food is spent","userId":"01a227d7-a91a-7195-b73e-83d9d553494d"},"correlationid":"01a227d7-aa01-7051-888e-7b9e4b25b623","traceparent":"00-bdda534f7774aeeccf38debe388dd410-265b7ed3e59f0357-00","causationid":"ae85f4c3-1ca9-4029-9a38-006b7941cdfb","correlationtime":"2026-11-29T15:06:14.915170Z"}	2026-11-29 15:06:15.301245+00
-85221	4	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	finance.budget.exceeded	01a227d7-a91a-7195-b73e-83d9d553494d	{"specversion":"1.0","id":"fcbe66a6-7f08-4b3c-b66b-68eae75cffc7","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","time":"2026-11-29T15:06:15.301245Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a227d7-a9af-7a6a-b6fb-eeb0efb36afc","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a227d7-a91a-7195-b73e-83d9d553494d"},"traceparent":"00-bdda534f7774aeeccf38debe388dd410-265b7ed3e59f0357-00","correlationid":"01a227d7-aa01-7051-888e-7b9e4b25b623","causationid":"ae85f4c3-1ca9-4029-9a38-006b7941cdfb","correlationtime":"2026-11-29T15:06:14.915170Z"}	2026-11-29 15:06:15.301245+00
+143399	1	ebd2c744-4f2f-4da6-8fca-6a8ee90da8dc	finance.transaction.created	01a22958-bcad-755b-8aa4-eb189d317c3c	{"specversion":"1.0","id":"ebd2c744-4f2f-4da6-8fca-6a8ee90da8dc","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22958-bd0a-7417-8887-176bc57c192f","time":"2026-11-29T22:06:51.146482Z","data":{"amount":120.00,"category":"Groceries","categoryId":"01a22958-bcad-755b-8aa4-eb196580d784","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T22:06:51.146482Z","transactionId":"01a22958-bd0a-7417-8887-176bc57c192f","type":"expense","userId":"01a22958-bcad-755b-8aa4-eb189d317c3c","version":1,"walletId":"01a22958-bcdc-7d95-ab3c-d07825bdad62"},"traceparent":"00-2adf333d7f00b6b821917b654fc08edd-fe5aa19abfb465f0-00","correlationid":"01a22958-bd09-7346-b949-e50cc4f6fd27"}	2026-11-29 22:06:51.146482+00
+143401	2	544af64d-314e-461b-8c7c-9a9d87277af5	finance.transaction.created	01a22958-bcad-755b-8aa4-eb189d317c3c	{"specversion":"1.0","id":"544af64d-314e-461b-8c7c-9a9d87277af5","type":"finance.transaction.created","source":"wealth-companion/api","datacontenttype":"application/json","subject":"01a22958-bd22-7855-9944-84ad2d101d26","time":"2026-11-29T22:06:51.170951Z","data":{"amount":5.00,"category":"Groceries","categoryId":"01a22958-bcad-755b-8aa4-eb196580d784","currency":"USD","date":"2026-03-10","timestamp":"2026-11-29T22:06:51.170951Z","transactionId":"01a22958-bd22-7855-9944-84ad2d101d26","type":"expense","userId":"01a22958-bcad-755b-8aa4-eb189d317c3c","version":1,"walletId":"01a22958-bcdc-7d95-ab3c-d07825bdad62"},"traceparent":"00-dd73242932bcadff31865c5cac7e77b7-be5f69139430df90-00","correlationid":"01a22958-bd1e-7a62-a491-fc468d45ba32"}	2026-11-29 22:06:51.170951+00
+143407	3	425d3d0f-a664-4eb7-82ab-d66503d836e6	ai.insight.generated	01a22958-bcad-755b-8aa4-eb189d317c3c	{"specversion":"1.0","id":"425d3d0f-a664-4eb7-82ab-d66503d836e6","type":"ai.insight.generated","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","time":"2026-11-29T22:06:51.188580Z","data":{"budget":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","currency":"USD","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":80},"confidence":1,"historic":true,"insightId":"54de8b66-3f9d-4426-ba21-c0ff3c959718","insightType":"budget_warning","message":"120.00 of 100.00 USD is spent of the budget Food, which lasts until 2026-03-31.","relatedEntities":[{"id":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","type":"budget"}],"title":"80 % of Food is spent","userId":"01a22958-bcad-755b-8aa4-eb189d317c3c"},"correlationtime":"2026-11-29T22:06:51.146482Z","correlationid":"01a22958-bd09-7346-b949-e50cc4f6fd27","traceparent":"00-2adf333d7f00b6b821917b654fc08edd-9995100142719636-00","causationid":"ebd2c744-4f2f-4da6-8fca-6a8ee90da8dc"}	2026-11-29 22:06:51.18858+00
+143407	4	71b558c6-c934-4f15-a45a-a46e250576a1	finance.budget.exceeded	01a22958-bcad-755b-8aa4-eb189d317c3c	{"specversion":"1.0","id":"71b558c6-c934-4f15-a45a-a46e250576a1","type":"finance.budget.exceeded","source":"wealth-companion/projector","datacontenttype":"application/json","subject":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","time":"2026-11-29T22:06:51.188580Z","data":{"actualAmount":120.00,"budgetAmount":100.00,"budgetId":"01a22958-bcf0-75fc-8a1f-ce9cc7a9560b","category":"Food","currency":"USD","historic":true,"percentOver":20,"period":"monthly","periodEnd":"2026-03-31","periodStart":"2026-03-01","threshold":100,"userId":"01a22958-bcad-755b-8aa4-eb189d317c3c"},"correlationid":"01a22958-bd09-7346-b949-e50cc4f6fd27","correlationtime":"2026-11-29T22:06:51.146482Z","traceparent":"00-2adf333d7f00b6b821917b654fc08edd-9995100142719636-00","causationid":"ebd2c744-4f2f-4da6-8fca-6a8ee90da8dc"}	2026-11-29 22:06:51.18858+00
 \.
 
 
@@ -902,10 +905,10 @@ COPY public.idempotency_keys (user_id, key, request_hash, answer, created_at) FR
 --
 
 COPY public.inbox (consumer, event_id, handled_at) FROM stdin;
-projector	ae85f4c3-1ca9-4029-9a38-006b7941cdfb	2026-11-29 15:06:15.301245+00
-projector	d539c047-4da5-44df-b76d-8b65e0d46113	2026-11-29 15:06:15.301245+00
-notifier	02a1a6d0-a078-4cd3-8d87-5bfdc40d40a6	2026-11-29 15:06:15.518504+00
-notifier	fcbe66a6-7f08-4b3c-b66b-68eae75cffc7	2026-11-29 15:06:15.518504+00
+projector	ebd2c744-4f2f-4da6-8fca-6a8ee90da8dc	2026-11-29 22:06:51.18858+00
+projector	544af64d-314e-461b-8c7c-9a9d87277af5	2026-11-29 22:06:51.353238+00
+notifier	425d3d0f-a664-4eb7-82ab-d66503d836e6	2026-11-29 22:06:51.361444+00
+notifier	71b558c6-c934-4f15-a45a-a46e250576a1	2026-11-29 22:06:51.361444+00
 \.
 
 
@@ -930,10 +933,10 @@ COPY public.insights (id, user_id, kind, key, title, message, facts, confidence,
 --
 
 COPY public.log_cursors (name, xid, "position", updated_at) FROM stdin;
-bus.high_watermark	85221	4	2026-11-29 15:06:15.501281+00
-relay	85221	4	2026-11-29 15:06:15.504007+00
-consumer.projector	85221	4	2026-11-29 15:06:15.522633+00
-consumer.notifier	85221	4	2026-11-29 15:06:15.544953+00
+bus.high_watermark	143407	4	2026-11-29 22:06:51.352753+00
+relay	143407	4	2026-11-29 22:06:51.356451+00
+consumer.projector	143407	4	2026-11-29 22:06:51.373249+00
+consumer.notifier	143407	4	2026-11-29 22:06:51.374211+00
 \.
 
 
@@ -942,7 +945,7 @@ consumer.notifier	85221	4	2026-11-29 15:06:15.544953+00
 --
 
 COPY public.monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) FROM stdin;
-01a227d7-a91a-7195-b73e-83d9d553494d	USD	2026-03-01	expense	01a227d7-a91a-7195-b73e-83dad0c4ab10	01a227d7-a9a2-794a-9d83-356d2331e94e	12500	2
+01a22958-bcad-755b-8aa4-eb189d317c3c	USD	2026-03-01	expense	01a22958-bcad-755b-8aa4-eb196580d784	01a22958-bcdc-7d95-ab3c-d07825bdad62	12500	2
 \.
 
 
@@ -950,7 +953,7 @@ COPY public.monthly_totals (user_id, currency, month, type, category_id, wallet_
 -- Data for Name: notification_choices; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-COPY public.notification_choices (user_id, in_app_off, email_on, quiet_start, quiet_end, digest, digest_hour, email_bounced_at, version, created_at, updated_at) FROM stdin;
+COPY public.notification_choices (user_id, in_app_off, email_on, quiet_start, quiet_end, digest, digest_hour, email_bounced_at, version, created_at, updated_at, email_confirmed_at, confirmation_asked_at, confirmations_asked) FROM stdin;
 \.
 
 
@@ -975,7 +978,7 @@ COPY public.personal_tokens (id, user_id, name, token_hash, last_four, scopes, e
 --
 
 COPY public.read_model_positions (user_id, xid, "position") FROM stdin;
-01a227d7-a91a-7195-b73e-83d9d553494d	85203	2
+01a22958-bcad-755b-8aa4-eb189d317c3c	143401	2
 \.
 
 
@@ -1000,7 +1003,7 @@ COPY public.recurring_occurrences (recurring_id, date, user_id, outcome) FROM st
 --
 
 COPY public.refresh_tokens (token_hash, session_id, used, created_at) FROM stdin;
-\\xd93c2a506bb92dfb5d8de1d4de0c328a25c9887c8227f024345daa7d61c65c4d	01a227d7-a91a-7195-b73e-83e3bbee719e	f	2026-11-29 15:06:14.682087+00
+\\x0ad14ae3d79c92681fd7094c6e739fbcd64870b59f2e8984c3a29200261d5dbe	01a22958-bcad-755b-8aa4-eb22c4a464b5	f	2026-11-29 22:06:51.053384+00
 \.
 
 
@@ -1033,23 +1036,24 @@ COPY public.rules (id, user_id, name, "position", conditions, category_id, payee
 --
 
 COPY public.seaql_migrations (version, applied_at) FROM stdin;
-m20261124_000001_people	1795964772
-m20261124_000002_books	1795964772
-m20261124_000003_log	1795964772
-m20261124_000004_read_models	1795964772
-m20261124_000005_alerts	1795964772
-m20261126_000006_alert_origins	1795964772
-m20261128_000007_log_moves	1795964772
-m20261128_000008_parts	1795964772
-m20261128_000009_rates	1795964773
-m20261128_000010_recurring	1795964773
-m20261128_000011_rollover	1795964773
-m20261128_000012_goals	1795964773
-m20261128_000013_insights	1795964773
-m20261128_000014_rules	1795964773
-m20261129_000015_wording	1795964773
-m20261129_000016_personal_tokens	1795964773
-m20261129_000017_notifications	1795964773
+m20261124_000001_people	1795990010
+m20261124_000002_books	1795990010
+m20261124_000003_log	1795990010
+m20261124_000004_read_models	1795990010
+m20261124_000005_alerts	1795990010
+m20261126_000006_alert_origins	1795990010
+m20261128_000007_log_moves	1795990010
+m20261128_000008_parts	1795990010
+m20261128_000009_rates	1795990010
+m20261128_000010_recurring	1795990010
+m20261128_000011_rollover	1795990010
+m20261128_000012_goals	1795990010
+m20261128_000013_insights	1795990010
+m20261128_000014_rules	1795990010
+m20261129_000015_wording	1795990010
+m20261129_000016_personal_tokens	1795990010
+m20261129_000017_notifications	1795990010
+m20261129_000018_confirming	1795990010
 \.
 
 
@@ -1058,7 +1062,7 @@ m20261129_000017_notifications	1795964773
 --
 
 COPY public.sessions (id, user_id, created_at, expires_at, revoked_at) FROM stdin;
-01a227d7-a91a-7195-b73e-83e3bbee719e	01a227d7-a91a-7195-b73e-83d9d553494d	2026-11-29 15:06:14.682087+00	2026-12-29 15:06:14.682087+00	\N
+01a22958-bcad-755b-8aa4-eb22c4a464b5	01a22958-bcad-755b-8aa4-eb189d317c3c	2026-11-29 22:06:51.053384+00	2026-12-29 22:06:51.053384+00	\N
 \.
 
 
@@ -1091,8 +1095,8 @@ COPY public.transaction_words (user_id, word, date, transaction_id, times) FROM 
 --
 
 COPY public.transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, description, payee, notes, version, created_at, updated_at, tags, recurring_id, occurs_on) FROM stdin;
-01a227d7-aa03-7f77-9094-fbb767b19289	01a227d7-a91a-7195-b73e-83d9d553494d	01a227d7-a9a2-794a-9d83-356d2331e94e	expense	12000	USD	2026-03-10	01a227d7-a91a-7195-b73e-83dad0c4ab10	\N	\N	\N	1	2026-11-29 15:06:14.91517+00	2026-11-29 15:06:14.91517+00	\N	\N	\N
-01a227d7-aa0d-790a-9b79-c79f22630937	01a227d7-a91a-7195-b73e-83d9d553494d	01a227d7-a9a2-794a-9d83-356d2331e94e	expense	500	USD	2026-03-10	01a227d7-a91a-7195-b73e-83dad0c4ab10	\N	\N	\N	1	2026-11-29 15:06:14.925983+00	2026-11-29 15:06:14.925983+00	\N	\N	\N
+01a22958-bd0a-7417-8887-176bc57c192f	01a22958-bcad-755b-8aa4-eb189d317c3c	01a22958-bcdc-7d95-ab3c-d07825bdad62	expense	12000	USD	2026-03-10	01a22958-bcad-755b-8aa4-eb196580d784	\N	\N	\N	1	2026-11-29 22:06:51.146482+00	2026-11-29 22:06:51.146482+00	\N	\N	\N
+01a22958-bd22-7855-9944-84ad2d101d26	01a22958-bcad-755b-8aa4-eb189d317c3c	01a22958-bcdc-7d95-ab3c-d07825bdad62	expense	500	USD	2026-03-10	01a22958-bcad-755b-8aa4-eb196580d784	\N	\N	\N	1	2026-11-29 22:06:51.170951+00	2026-11-29 22:06:51.170951+00	\N	\N	\N
 \.
 
 
@@ -1117,7 +1121,7 @@ COPY public.user_rates (id, user_id, from_currency, to_currency, date, rate, ver
 --
 
 COPY public.users (id, email, password_hash, name, currency, time_zone, version, created_at, updated_at, ai_enabled) FROM stdin;
-01a227d7-a91a-7195-b73e-83d9d553494d	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$7S8bVbF5F+pStYfoLJcGnw$c13wKnlVvF8MHBFjsb8OiSPknA+kGGvjLYjTqPgwHZw	\N	USD	UTC	1	2026-11-29 15:06:14.682087+00	2026-11-29 15:06:14.682087+00	f
+01a22958-bcad-755b-8aa4-eb189d317c3c	ada@example.com	$argon2id$v=19$m=8,t=2,p=1$vIhppiSRgaKta03OT1h90g$9VNk1ppsKwhxCd7MCEBHCSl9GTSsXODcEB4V45BqavU	\N	USD	UTC	1	2026-11-29 22:06:51.053384+00	2026-11-29 22:06:51.053384+00	f
 \.
 
 
@@ -1126,7 +1130,7 @@ COPY public.users (id, email, password_hash, name, currency, time_zone, version,
 --
 
 COPY public.wallets (id, user_id, name, type, currency, opening_balance_minor, balance_minor, version, created_at, updated_at, archived_at) FROM stdin;
-01a227d7-a9a2-794a-9d83-356d2331e94e	01a227d7-a91a-7195-b73e-83d9d553494d	Checking	bank	USD	100000	87500	1	2026-11-29 15:06:14.818395+00	2026-11-29 15:06:14.818395+00	\N
+01a22958-bcdc-7d95-ab3c-d07825bdad62	01a22958-bcad-755b-8aa4-eb189d317c3c	Checking	bank	USD	100000	87500	1	2026-11-29 22:06:51.100254+00	2026-11-29 22:06:51.100254+00	\N
 \.
 
 
