@@ -397,14 +397,15 @@ fn verify(config: &Config, repair: bool) -> anyhow::Result<ExitCode> {
     }
     writeln!(
         text,
-        "{} users, {} wallets, {} goals, {} monthly totals, {} days, {} budget periods recounted: \
-         {} differences, {} repaired, {} users with events in flight",
+        "{} users, {} wallets, {} goals, {} monthly totals, {} days, {} budget periods recounted, {} mails \
+         looked at: {} differences, {} repaired, {} users with events in flight",
         report.users,
         report.wallets,
         report.goals,
         report.monthly_cells,
         report.daily_cells,
         report.budget_periods,
+        report.deliveries,
         report.found,
         report.repaired,
         report.pending_users

@@ -1,12 +1,14 @@
 //! `wealth-companion demo`: a household's year, played through the public HTTP API.
 //!
 //! It is a client like any other. Eleven months are booked many at a time; then come today's
-//! bookings, which break two budgets while the stream of alerts is open.
+//! bookings, which break two budgets while the stream of alerts is open; and in the evening what one
+//! does with books besides.
 
 mod answers;
 mod books;
 mod chance;
 mod client;
+mod evening;
 mod farewell;
 mod habits;
 mod household;
@@ -92,7 +94,8 @@ impl Demo {
         let books = self.open_books(client, &mut chance).await?;
         let mut alerts = AlertStream::open(client).await?;
         self.book_the_year(client, &books).await?;
-        let position = self.live_through_today(client, &books, &mut alerts).await?;
+        self.live_through_today(client, &books, &mut alerts).await?;
+        let position = self.evening(client, &books, &mut chance).await?;
         self.look_back(client, &position).await?;
         if self.options.forget {
             return Ok(());
@@ -177,20 +180,19 @@ impl Demo {
         position.context("the server did not say where it wrote (X-Log-Position)")
     }
 
-    /// Today's bookings; gives the place in the log of the last.
+    /// Today's bookings.
     async fn live_through_today(
         &self,
         client: &Client,
         books: &Books,
         alerts: &mut AlertStream,
-    ) -> anyhow::Result<String> {
+    ) -> anyhow::Result<()> {
         let today = self.options.today;
         self.teller
             .chapter(&format!("Today, {today}, with the stream of alerts open"))?;
-        let mut position = String::new();
         for live in &self.plan.live {
             sleep(self.options.pace).await;
-            position = self.live(client, books, alerts, live).await?;
+            self.live(client, books, alerts, live).await?;
         }
         if let Some(last) = self.plan.live.last() {
             let again = books.book(client, &last.booking).await?;
@@ -199,7 +201,7 @@ impl Demo {
                     .note("sent once more with its Idempotency-Key: booked only once")?;
             }
         }
-        Ok(position)
+        Ok(())
     }
 
     async fn live(
@@ -208,7 +210,7 @@ impl Demo {
         books: &Books,
         alerts: &mut AlertStream,
         live: &LiveBooking,
-    ) -> anyhow::Result<String> {
+    ) -> anyhow::Result<()> {
         let budget_id = books.budget(live.budget)?;
         self.teller.booking(&live.booking)?;
         let booked = books.book(client, &live.booking).await?;
@@ -220,9 +222,7 @@ impl Demo {
             let latency = arrival.at.saturating_duration_since(booked.sent);
             self.teller.alert(&arrival.alert, latency)?;
             if arrival.alert.tells_of(budget_id, live.threshold) {
-                return booked
-                    .position
-                    .context("the server did not say where it wrote");
+                return Ok(());
             }
         }
     }
@@ -263,7 +263,8 @@ impl Demo {
 
     async fn look_back(&self, client: &Client, position: &str) -> anyhow::Result<()> {
         sleep(self.options.pace).await;
-        let spending = self.plan.spent_before_live() + self.plan.spent_live();
+        let spending =
+            self.plan.spent_before_live() + self.plan.spent_live() + evening::SPENT_CENTS;
         let dashboard = self.settled(client, position, spending).await?;
         self.teller.chapter("The year on the dashboard")?;
         self.teller.trend(&dashboard.trend)?;
@@ -278,6 +279,6 @@ impl Demo {
                 "past months made {historic} alerts more: in the list as historic, never streamed"
             ))?;
         }
-        Ok(())
+        self.insights(client).await
     }
 }

@@ -2,9 +2,9 @@
 """Breaks the real thing from a seed while people use it, and counts their books afterwards by other means.
 
 It starts a stack of its own (tools/stack.py) with a proxy in every place where two parts meet, the three roles on it,
-each with a clock that can be set, and some people. They open wallets, book, amend, delete, make budgets, repeat what was
-not answered, look for their own and for others', and remember what they were told. Meanwhile, by a plan that the seed
-makes:
+each with a clock that can be set, and some people. They open wallets, book, transfer, split, let bookings come again,
+amend, delete, make budgets, put aside for goals, run rules over what they have booked and undo it, repeat what was not
+answered, look for their own and for others', and remember what they were told. Meanwhile, by a plan that the seed makes:
 
     kill_api, kill_projector, kill_notifier   kill -9, --kills times each; started again at once
     kill_sidecar                              kill -9 of a daprd
@@ -174,6 +174,7 @@ def settle_and_judge(crowd, database, run, on_topics):
     """After healing: what is left is waited for, people close their books, and these are compared."""
     for person in crowd.people:
         person.close_books()
+    finding.wait_until_booked(crowd.people)
     rest, drained = finding.wait_until_drained(database)
     finding.wait_until_told(crowd.people)
     found = finding.find(crowd.people, database, run, on_topics)

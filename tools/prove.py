@@ -29,7 +29,7 @@ import time
 sys.dont_write_bytecode = True
 
 from proving import faults, panels  # noqa: E402
-from proving.people import Crowd, Stream, wait_for_alerts  # noqa: E402
+from proving.people import Crowd, Mailboxes, Stream, wait_for_alerts  # noqa: E402
 from proving.world import Failed, World, wait_for  # noqa: E402
 from stack import observers  # noqa: E402
 from stack import roles as stack_roles  # noqa: E402
@@ -77,8 +77,8 @@ class Proof:
     def run(self):
         world = self.world
         world.start()
-        crowd = Crowd(world.api)
-        self.at_rest()
+        crowd = Crowd(world.api, Mailboxes(world.state["smtp"]["mails"]))
+        self.at_rest(crowd)
         self.one_trace(crowd, "otlp")
         self.break_with(faults.WITH_SIDECARS, crowd)
         if self.wants(faults.WITHOUT_SIDECARS):
@@ -91,9 +91,15 @@ class Proof:
     def wants(self, some):
         return [fault for fault in some if not self.only or fault.__name__ in self.only]
 
-    def at_rest(self):
+    def at_rest(self, crowd):
         begun = time.time()
+        crowd.people[0].break_one()
         time.sleep(REST_SECS)
+        try:
+            # Consumers that have just started look for their partitions first.
+            wait_for("an alert did not come by mail", lambda: crowd.mailboxes.letters(crowd.people[0].email), 60)
+        except Failed as failed:
+            self.wrong.append(f"at rest: {failed}")
         if fired := self.world.alerts.since(begun) | self.world.firing():
             self.wrong.append(f"at rest these fire: {', '.join(sorted(fired))}")
         self.panels.look(self.world)

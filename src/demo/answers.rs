@@ -1,5 +1,6 @@
 //! What the demo reads of the API's answers; other fields are left alone.
 
+use chrono::NaiveDate;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -9,7 +10,7 @@ pub(super) struct Session {
     pub(super) access_token: String,
 }
 
-/// A wallet, a budget or a booking that was created.
+/// Whatever was created.
 #[derive(Debug, Deserialize)]
 pub(super) struct Created {
     pub(super) id: Uuid,
@@ -98,6 +99,47 @@ pub(super) struct TrendMonth {
     pub(super) income: String,
     pub(super) spending: String,
     pub(super) net: String,
+}
+
+/// A wallet, and what is in it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wallet {
+    pub(super) name: String,
+    pub(super) balance: String,
+}
+
+/// A booking that comes again.
+#[derive(Debug, Deserialize)]
+pub(super) struct Recurring {
+    pub(super) next_on: Option<NaiveDate>,
+}
+
+/// A goal, and how far it has come.
+#[derive(Debug, Deserialize)]
+pub(super) struct Goal {
+    pub(super) saved: String,
+    /// Of the target, in whole percent.
+    pub(super) percent: i64,
+}
+
+/// What a rule would change.
+#[derive(Debug, Deserialize)]
+pub(super) struct Preview {
+    pub(super) examined: u64,
+    pub(super) would_change: u64,
+}
+
+/// A run of a rule.
+#[derive(Debug, Deserialize)]
+pub(super) struct Run {
+    pub(super) state: String,
+    pub(super) changed: u64,
+}
+
+/// Something worth knowing.
+#[derive(Debug, Deserialize)]
+pub(super) struct Insight {
+    pub(super) title: String,
 }
 
 /// Why a request was refused (RFC 9457).

@@ -63,6 +63,16 @@ impl Books {
             .await
     }
 
+    /// The id of a wallet.
+    pub(super) fn wallet(&self, name: &str) -> anyhow::Result<Uuid> {
+        id_of(&self.wallets, name)
+    }
+
+    /// The id of a category.
+    pub(super) fn category(&self, name: &str) -> anyhow::Result<Uuid> {
+        id_of(&self.categories, name)
+    }
+
     /// The id of a budget.
     pub(super) fn budget(&self, name: &str) -> anyhow::Result<Uuid> {
         id_of(&self.budgets, name)

@@ -10,6 +10,7 @@
 //! work, one for each user, and rests on that count alone.
 
 mod budget_sums;
+mod deliveries;
 mod finding;
 mod pending;
 mod rebuild;
@@ -26,7 +27,8 @@ use uuid::Uuid;
 
 use super::sql::{all, count};
 use super::{Store, StoreError};
-pub use finding::{Finding, Thing};
+use deliveries::Deliveries;
+pub use finding::{Finding, Misfit, Thing};
 use pending::Pending;
 use rebuild::Known;
 use recount::Recount;
@@ -71,6 +73,8 @@ pub struct Report {
     pub crossings: u64,
     /// Words kept of bookings that were compared.
     pub words: u64,
+    /// Alerts that were to be sent, of which was looked at what became of them.
+    pub deliveries: u64,
     /// Users of whom events are still on their way: not everything of theirs could be told.
     pub pending_users: u64,
     /// The first of them.
@@ -111,6 +115,7 @@ impl Report {
         self.budget_periods += recount.budget_periods;
         self.crossings += recount.crossings;
         self.words += recount.words;
+        self.deliveries += recount.deliveries;
         if recount.is_pending() {
             self.pending_users += 1;
             if self.pending.len() < LISTED_MAX {
@@ -150,8 +155,9 @@ impl<'a> Audit<'a> {
             let snapshot = self.store.reads().snapshot().await?;
             let users = users_after(&snapshot, after).await?;
             let pending = Pending::of(&snapshot, &users).await?;
+            let deliveries = Deliveries::of(&snapshot, &users, now).await?;
             for user_id in &users {
-                let mut recount = Recount::of(&snapshot, *user_id, &pending).await?;
+                let mut recount = Recount::of(&snapshot, *user_id, &pending, &deliveries).await?;
                 let mut repaired = 0;
                 if repair && recount.can_repair() {
                     (recount, repaired) = self.repair(*user_id, now).await?;

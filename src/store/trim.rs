@@ -14,7 +14,7 @@ use crate::config::Retention;
 const BATCH_MAX: i64 = 1_000;
 
 /// How long it is kept what became of an alert that was to be sent: a month, so that somebody can be told.
-const SENT_KEPT: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+pub(super) const SENT_KEPT: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
 
 /// How old things grow, and who still reads the log.
 #[derive(Debug, Clone)]

@@ -31,6 +31,7 @@ mod log_lines;
 mod logs;
 mod me;
 mod metrics;
+mod misfits;
 mod model;
 mod notifications;
 mod once;

@@ -12,10 +12,39 @@ import datetime
 import typing
 
 GONE = None
-# A booking at one of its versions. Amounts in minor units.
-Booking = collections.namedtuple("Booking", "wallet kind minor day category version")
+# Days of a booking that comes daily on which it may be due while people write: a night may pass, and a clock be ahead.
+DAYS_DUE_MAX = 3
+# A booking at one of its versions. Amounts in minor units. Of a transfer: the other wallet, and what arrives there. Splits
+# are (category, minor) each.
+Booking = collections.namedtuple("Booking", "wallet kind minor day category version to arrives splits tags",
+                                 defaults=(None, None, (), ()))
 Wallet = collections.namedtuple("Wallet", "name currency opening version")
 Budget = collections.namedtuple("Budget", "name categories limit alert_at version")
+# Of each day from the first on one booking like this, which is of no day.
+Recurring = collections.namedtuple("Recurring", "booking first version")
+Goal = collections.namedtuple("Goal", "name target version")
+Contribution = collections.namedtuple("Contribution", "goal minor version")
+# Adds its tag to what is of so much at least.
+Rule = collections.namedtuple("Rule", "name least tag version")
+
+
+def parts_of(state):
+    """What is earned or spent in which category: (category, minor) each; nothing of a transfer."""
+    if state is GONE or state.kind == "transfer":
+        return ()
+    return state.splits or ((state.category, state.minor),)
+
+
+def with_tag(state, rule):
+    """As a run of the rule leaves it, which is a version more where it changes something."""
+    if state is GONE or state.minor < rule.least or rule.tag in state.tags:
+        return state
+    return state._replace(tags=tuple(sorted((*state.tags, rule.tag))), version=state.version + 1)
+
+
+def without_tag(state, rule):
+    """As it is again when the run is undone that has changed it."""
+    return state._replace(tags=tuple(tag for tag in state.tags if tag != rule.tag), version=state.version + 1)
 
 
 @dataclasses.dataclass
@@ -47,6 +76,14 @@ class Row:
     def possible(self):
         return [self.known, *self.may]
 
+    def relabel(self, change):
+        """Somebody else has changed what counts nowhere, in whatever state it was. A write that is still on its way comes
+        to what it was for, or not at all."""
+        if self.in_doubt:
+            self.may += [state for state in map(change, self.possible()) if state not in self.possible()]
+        else:
+            self.known = change(self.known)
+
     @property
     def in_doubt(self):
         return bool(self.may)
@@ -63,6 +100,11 @@ class Books:
     # Those that are never changed.
     steady: list = dataclasses.field(default_factory=list)
     budgets: list = dataclasses.field(default_factory=list)
+    # Those of which the server makes bookings.
+    recurring: list = dataclasses.field(default_factory=list)
+    goals: list = dataclasses.field(default_factory=list)
+    contributions: list = dataclasses.field(default_factory=list)
+    rules: list = dataclasses.field(default_factory=list)
     # What came over the stream of alerts: (place, id), in the order in which it came.
     streamed: list = dataclasses.field(default_factory=list)
     # Answers by kind of write and outcome.
@@ -75,10 +117,14 @@ class Books:
         currencies = {row.id: state.currency for row in self.wallets for state in row.possible() if state}
 
         def of(state):
-            counts = state and state.kind == "expense" and state.day[:7] == month and category in (None, state.category)
-            return state.minor if counts and currencies.get(state.wallet) == currency else 0
+            """What it adds."""
+            if not state or state.kind != "expense" or state.day[:7] != month or currencies.get(state.wallet) != currency:
+                return 0
+            return sum(minor for of, minor in parts_of(state) if category in (None, of))
 
         sums = [[of(state) for state in row.possible()] for row in self.bookings]
+        sums += [[0, DAYS_DUE_MAX * of(state.booking._replace(day=f"{state.first[:7]}-01"))]
+                 for row in self.recurring for state in row.possible() if state]
         return sum(map(min, sums)), sum(map(max, sums))
 
 

@@ -6,10 +6,11 @@ of the bookings as they must be.
 
 import collections
 import dataclasses
+import datetime
 import json
 import typing
 
-from .books import GONE, Booking
+from .books import GONE, Booking, Contribution, parts_of
 
 # Somebody is to be asked by mail whether an address is theirs: no alert comes of it.
 ASKED = "user.confirmation.requested"
@@ -34,6 +35,12 @@ class Mine:
     alerts: list
     # Of each month: income and spending in USD.
     months: dict
+    recurring: list = dataclasses.field(default_factory=list)
+    goals: list = dataclasses.field(default_factory=list)
+    # To all goals.
+    contributions: list = dataclasses.field(default_factory=list)
+    # When that was, in UTC.
+    today: str = ""
 
 
 @dataclasses.dataclass
@@ -98,6 +105,7 @@ def judge(people, found):
         settled = settle(verdict, books, mine)
         balances(verdict, books, mine, settled)
         months(verdict, books, mine, settled)
+        goals(verdict, books, mine)
         budgets(verdict, books, mine, settled)
         alerts(verdict, books, mine, settled, found)
         streams(verdict, books, mine)
@@ -110,20 +118,30 @@ def judge(people, found):
 
 
 def as_booking(item):
-    return Booking(item["wallet_id"], item["type"], minor(item["amount"]), item["date"], item["category_id"], item["version"])
+    return Booking(item["wallet_id"], item["type"], minor(item["amount"]), item["date"], item["category_id"], item["version"],
+                   item["to_wallet_id"], item["to_amount"] and minor(item["to_amount"]),
+                   tuple((split["category_id"], minor(split["amount"])) for split in item["splits"]), tuple(item["tags"]))
+
+
+def as_contribution(item):
+    return Contribution(item["goal_id"], minor(item["amount"]), item["version"])
 
 
 def nobody_elses(verdict, books, mine):
     """Every row in a list is one that this person has written."""
     for kind, rows, items, text in (("wallet", books.wallets, mine.wallets, "name"),
                                     ("budget", books.budgets, mine.budgets, "name"),
-                                    ("booking", books.bookings + books.steady, mine.bookings, "description")):
+                                    ("booking", books.bookings + books.steady + books.recurring, mine.bookings, "description"),
+                                    ("recurring booking", books.recurring, mine.recurring, "description"),
+                                    ("goal", books.goals, mine.goals, "name"),
+                                    ("contribution", books.contributions, mine.contributions, "note")):
         tags = {row.tag for row in rows}
         for item in items:
             verdict.hold("no rows of others", item[text] in tags, lambda: f"{books.name} sees a {kind} of somebody else: {item}")
-    own = {item["id"] for item in mine.budgets}
+    own = {item["id"] for item in mine.budgets + mine.goals}
     for alert in mine.alerts:
-        verdict.hold("no rows of others", alert["budget_id"] in own,
+        about = alert["budget_id"] or alert["details"].get("goal_id")
+        verdict.hold("no rows of others", about is None or about in own,
                      lambda: f"{books.name} sees an alert of somebody else: {alert}")
 
 
@@ -145,13 +163,49 @@ def settle(verdict, books, mine):
                                 lambda: f"{books.name}: {row.tag} ({row.id}) may be {row.possible()}, and is {state}")
         decided = state if is_right or row.in_doubt else row.known
         settled.append((row, items[0]["id"] if items else row.id, decided))
-    for kind, rows, items in (("wallet", books.wallets, mine.wallets), ("budget", books.budgets, mine.budgets)):
+    for row in books.recurring:
+        settled += come_again(verdict, books, mine, row, by_tag.get(row.tag, []))
+    for kind, rows, items in (("wallet", books.wallets, mine.wallets), ("budget", books.budgets, mine.budgets),
+                              ("goal", books.goals, mine.goals)):
         names = collections.Counter(item["name"] for item in items)
         for row in rows:
             least = 0 if GONE in row.possible() else 1
             verdict.hold("nothing lost", names[row.tag] >= least, lambda: f"{books.name}: the {kind} {row.tag} is gone")
             verdict.hold("nothing doubled", names[row.tag] <= 1, lambda: f"{books.name}: the {kind} {row.tag} is there twice")
     return settled
+
+
+def come_again(verdict, books, mine, row, items):
+    """What the server has booked of what comes daily: each day from its first up to its next, once, and as it was asked for."""
+    check = "what comes again"
+    rules = [item for item in mine.recurring if item["description"] == row.tag]
+    verdict.hold("nothing doubled", len(rules) <= 1, lambda: f"{books.name}: {row.tag} comes again {len(rules)} times a day")
+    verdict.hold("nothing lost", rules or GONE in row.possible(), lambda: f"{books.name}: {row.tag} does not come again")
+    settled = []
+    for item in items:
+        state = as_booking(item)
+        asked = [may.booking._replace(day=item["occurs_on"]) for may in row.possible() if may]
+        verdict.hold(check, state in asked, lambda: f"{books.name}: {row.tag} may be {asked}, and was booked as {state}")
+        settled.append((row, item["id"], state))
+    days = sorted(item["occurs_on"] for item in items)
+    if not rules:
+        verdict.hold(check, not days, lambda: f"{books.name}: {row.tag} was booked on {days}, and does not come again")
+        return settled
+    coming = rules[0]["next_on"]
+    is_due = verdict.hold(check, coming is not None and coming > mine.today, lambda: (
+        f"{books.name}: {row.tag} comes next on {coming}, and today is {mine.today}: {rules[0]}"))
+    if is_due:
+        # Whoever was not told which day is the first does not know whether it was today or tomorrow.
+        first = row.known.first if row.known else min(days, default=coming)
+        expected = days_between(first, coming)
+        verdict.hold(check, days == expected, lambda: f"{books.name}: {row.tag} was booked on {days}, and not on {expected}")
+    return settled
+
+
+def days_between(first, end):
+    """As texts, without the last."""
+    first, end = map(datetime.date.fromisoformat, (first, end))
+    return [str(first + datetime.timedelta(days=number)) for number in range((end - first).days)]
 
 
 # ---- Sums ----
@@ -162,6 +216,8 @@ def balances(verdict, books, mine, settled):
     for _, _, state in settled:
         if state:
             sums[state.wallet] += state.minor if state.kind == "income" else -state.minor
+            if state.kind == "transfer":
+                sums[state.to] += state.arrives
     opening = {row.tag: state.opening for row in books.wallets for state in row.possible() if state}
     for item in mine.wallets:
         expected = opening.get(item["name"], 0) + sums[item["id"]]
@@ -184,6 +240,32 @@ def months(verdict, books, mine, settled):
                          lambda: f"{books.name}: {kind} of {month} is shown as {shown}, the bookings make {expected} minor units")
 
 
+def goals(verdict, books, mine):
+    """What was put aside, and that it was told once that it is enough."""
+    by_tag = collections.defaultdict(list)
+    for item in mine.contributions:
+        by_tag[item["note"]].append(item)
+    saved, most = collections.Counter(), collections.Counter()
+    for row in books.contributions:
+        items = by_tag.get(row.tag, [])
+        verdict.hold("nothing doubled", len(items) <= 1, lambda: f"{books.name}: {row.tag} was put aside {len(items)} times")
+        state = as_contribution(items[0]) if items else GONE
+        verdict.hold("nothing lost", state in row.possible(),
+                     lambda: f"{books.name}: {row.tag} ({row.id}) may be {row.possible()}, and is {state}")
+        for state in {as_contribution(item) for item in items}:
+            saved[state.goal] += state.minor
+        for state in {state for state in row.ever if state}:
+            most[state.goal] += state.minor
+    told = collections.Counter(alert["details"]["goal_id"] for alert in mine.alerts if alert["kind"] == "goal_achieved")
+    for item in mine.goals:
+        id, target = item["id"], minor(item["target_amount"])
+        verdict.hold("goals", minor(item["saved"]) == saved[id], lambda: (
+            f"{books.name}: {item['name']} has {item['saved']}, its contributions make {saved[id]} minor units"))
+        least, times = int(saved[id] >= target), int(most[id] >= target)
+        verdict.hold("each goal an alert", least <= told[id] <= times, lambda: (
+            f"{books.name}: {item['name']} is told of {told[id]} times, at {saved[id]} of {target} minor units"))
+
+
 def budgets(verdict, books, mine, settled):
     counts = in_usd(mine)
     known = {row.tag: row for row in books.budgets}
@@ -196,8 +278,8 @@ def budgets(verdict, books, mine, settled):
                      lambda: f"{books.name}: the limit of {row.tag} may be one of {limits}, and is {item['amount']}")
         spent = collections.Counter()
         for _, _, state in settled:
-            if counts(state) and state.kind == "expense" and state.category in item["category_ids"]:
-                spent[state.day[:7]] += state.minor
+            if counts(state) and state.kind == "expense":
+                spent[state.day[:7]] += sum(minor for category, minor in parts_of(state) if category in item["category_ids"])
         limits_ever = {state.limit for state in row.ever if state}
         for period in [item["current"], *mine.periods[item["id"]]]:
             verdict.hold("nothing lost", minor(period["amount"]) in limits_ever, lambda: (
@@ -221,14 +303,20 @@ def bounds_of_crossings(books, mine, settled):
     """
     usd = {item["id"] for item in mine.wallets if item["currency"] == "USD"}
     most = collections.Counter()
+    spent = collections.Counter()
+
+    def add(sums, state):
+        if state and state.kind == "expense" and state.wallet in usd:
+            for category, minor in parts_of(state):
+                sums[category, state.day[:7]] += minor
+
     for row in books.bookings:
         for state in set(row.ever):
-            if state and state.kind == "expense" and state.wallet in usd:
-                most[state.category, state.day[:7]] += state.minor
-    spent = collections.Counter()
-    for _, _, state in settled:
-        if state and state.kind == "expense" and state.wallet in usd:
-            spent[state.category, state.day[:7]] += state.minor
+            add(most, state)
+    for row, _, state in settled:
+        add(spent, state)
+        if row in books.recurring:
+            add(most, state)
     months_seen = {month for _, month in most}
     limits_ever = {row.tag: [state.limit for state in row.ever if state] for row in books.budgets}
     for item in mine.budgets:
@@ -244,7 +332,7 @@ def bounds_of_crossings(books, mine, settled):
 
 def alerts(verdict, books, mine, settled, found):
     told = collections.Counter((alert["budget_id"], alert["details"]["period_start"][:7], alert["details"]["threshold"])
-                               for alert in mine.alerts)
+                               for alert in mine.alerts if alert["budget_id"])
     own = {item["id"] for item in mine.budgets}
     # What went under a threshold and came over it again was crossed twice.
     crossed = collections.Counter((budget, period[:7], int(threshold)) for budget, period, threshold in found.crossings if budget in own)

@@ -1,5 +1,6 @@
 """Looks at what is there after everything is well again, and waits until there is nothing left to come."""
 
+import datetime
 import json
 import sqlite3
 import time
@@ -9,6 +10,8 @@ from proving.world import Failed
 from .checker import HEARD, Event, Found, Mine
 
 DRAIN_SECS_MAX = 180
+# It is looked for what is due every half a minute.
+DUE_SECS_MAX = 90
 TOPICS_SECS_MAX = 300
 
 
@@ -63,6 +66,22 @@ def left(database):
     return database.unpublished(), unhandled[0][0]
 
 
+def today():
+    return str(datetime.datetime.now(datetime.timezone.utc).date())
+
+
+def wait_until_booked(people):
+    """Until nothing is due of what comes again; gives whether that is so."""
+    deadline = time.monotonic() + DUE_SECS_MAX
+    while time.monotonic() < deadline:
+        due = [item for person in people for item in person.read_all("/v1/recurring")
+               if item["next_on"] is not None and item["next_on"] <= today()]
+        if not due:
+            return True
+        time.sleep(0.5)
+    return False
+
+
 def wait_until_drained(database):
     """What is still to be done is done; gives what is left after the time for that is up, and how long it took."""
     begun = time.monotonic()
@@ -91,7 +110,10 @@ def mine(person):
     for month in person.months:
         shown = person.read(f"/v1/dashboard?month={str(month)[:7]}&currency=USD")
         months[str(month)[:7]] = shown["income"], shown["spending"]
+    goals = person.read_all("/v1/goals")
+    contributions = [item for goal in goals for item in person.read_all(f"/v1/goals/{goal['id']}/contributions")]
     return Mine(
+        recurring=person.read_all("/v1/recurring"), goals=goals, contributions=contributions, today=today(),
         wallets=person.read_all("/v1/wallets"), bookings=person.read_all("/v1/transactions"), budgets=budgets,
         periods={item["id"]: person.read_all(f"/v1/budgets/{item['id']}/periods") for item in budgets},
         alerts=person.read_all("/v1/alerts"), months=months,

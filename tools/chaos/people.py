@@ -14,8 +14,9 @@ import threading
 import time
 import uuid
 
-from .books import GONE, Booking, Books, Budget, Row, Wallet, months_around
-from .checker import as_booking, minor
+from .books import GONE, Booking, Books, Budget, Contribution, Row, Wallet, months_around
+from .checker import as_booking, as_contribution, minor
+from .matters import GOALS_MAX, RULES_MAX, Matters, as_splits, decimal
 
 ANSWER_SECS_MAX = 6
 TRIES_MAX = 6
@@ -25,6 +26,9 @@ AGAIN_PERCENT = 70
 THRESHOLDS = [50, 80, 100, 150]
 BUDGETS_MAX = 40
 WALLETS_MAX = 6
+RUN_SECS_MAX = 90
+# Where one thing is read.
+PATHS = {Booking: "transactions", Budget: "budgets", Contribution: "contributions"}
 
 
 class Answer:
@@ -71,11 +75,7 @@ def place(text):
     return int(xid or 0), int(position)
 
 
-def decimal(amount):
-    return f"{amount // 100}.{amount % 100:02}"
-
-
-class Writer:
+class Writer(Matters):
     """One person, who does one thing after the other."""
 
     def __init__(self, number, seed, address, pause_secs, strangers):
@@ -84,6 +84,8 @@ class Writer:
         self.books = Books(f"person {number}")
         self.account = {"email": f"chaos-{uuid.uuid4()}@example.com", "password": uuid.uuid4().hex}
         self.count, self.far, self.token, self.stream = 0, 0, None, None
+        # The run of a rule that is not through: until it is, nothing else is written.
+        self.run = None
         self.busy = threading.Lock()
         self.stopped = threading.Event()
 
@@ -105,6 +107,8 @@ class Writer:
         for category in self.spending:
             self.make_budget([category])
         self.make_budget(self.spending[:2])
+        self.make_goal()
+        self.make_rule()
 
     # ---- Asking ----
 
@@ -167,21 +171,21 @@ class Writer:
             self.books.counts[f"{kind} answered from memory"] += 1
         return answer, lost
 
-    def tag(self):
+    def tag(self, kind=""):
         self.count += 1
-        return f"{self.books.name.replace(' ', '-')}-{self.count}-{self.account['email'][6:14]}"
+        return f"{kind}{self.books.name.replace(' ', '-')}-{self.count}-{self.account['email'][6:14]}"
 
     # ---- Writing ----
 
-    def create(self, kind, path, rows, tag, body, state):
-        """Something new, once, however often it is asked for."""
+    def create(self, kind, path, rows, tag, body, state, told=None):
+        """Something new, once, however often it is asked for. `told`: what the answer adds to its state."""
         row = Row(tag, request=(path, body, str(uuid.UUID(int=self.chance.getrandbits(128)))))
         row.doubt(state)
         rows.append(row)
         answer, lost = self.insist(kind, "POST", path, body, **{"Idempotency-Key": row.request[2]})
         if answer.is_done:
             row.id, row.position = answer.body["id"], answer.headers.get("x-log-position")
-            row.learn(state)
+            row.learn(told(answer.body) if told else state)
         elif answer.is_refused and not lost:
             row.may, row.ever = [], []
             if answer.status != 401:
@@ -203,17 +207,19 @@ class Writer:
         return self.create("budget", "/v1/budgets", self.books.budgets, tag, body, state)
 
     def book(self, category=None, month=None, amount=None, kind=None, steady=False):
-        tag, chance = self.tag(), self.chance
+        tag, chance = self.tag("steady-" if steady else ""), self.chance
         kind = kind or ("expense" if category or chance.random() < 0.8 else "income")
         wallets = [row.id for row in self.books.wallets if row.id]
         wallet = wallets[0] if category or steady else chance.choice(wallets)
         category = category or (chance.choice(self.spending) if kind == "expense" else self.earning)
-        day = str((month or chance.choice(self.months)).replace(day=chance.randint(1, 28)))
+        day = self.a_day(month)
         amount = amount or chance.randrange(1, 20_000)
         body = {"wallet_id": wallet, "type": kind, "amount": decimal(amount), "date": day, "category_id": category,
                 "description": tag}
         return self.create("booking", "/v1/transactions", self.books.steady if steady else self.books.bookings, tag, body,
                            Booking(wallet, kind, amount, day, category, 1))
+
+    # ---- Changing ----
 
     def some(self, rows):
         """One of them that is there, as far as is known; preferably a late one."""
@@ -224,10 +230,20 @@ class Writer:
         row = self.some(self.books.bookings)
         if row is None or not self.is_settled(row):
             return
-        amount, month = self.chance.randrange(1, 20_000), self.chance.choice(self.months)
-        day = str(month.replace(day=self.chance.randint(1, 28)))
-        state = row.known._replace(minor=amount, day=day, version=row.known.version + 1)
-        self.change("amendment", row, "PATCH", f"/v1/transactions/{row.id}", {"amount": decimal(amount), "date": day}, state)
+        amount, day = self.chance.randrange(1, 20_000), self.a_day()
+        state, body = row.known._replace(minor=amount, day=day, version=row.known.version + 1), {"date": day}
+        if state.splits:
+            splits = self.some_splits()
+            state = state._replace(splits=splits, minor=sum(minor for _, minor in splits))
+            body["splits"] = as_splits(splits)
+        elif state.kind == "transfer":
+            currencies = {one.id: one.known.currency for one in self.books.wallets if one.known}
+            state = state._replace(arrives=amount)
+            if currencies[state.wallet] != currencies[state.to]:
+                state = state._replace(arrives=self.chance.randrange(1, 20_000))
+                body["to_amount"] = decimal(state.arrives)
+        body["amount"] = decimal(state.minor)
+        self.change("amendment", row, "PATCH", f"/v1/transactions/{row.id}", body, state)
 
     def delete(self):
         row = self.some(self.books.bookings)
@@ -265,8 +281,7 @@ class Writer:
         """Reads a row that is in doubt: what is there and was only possible, is known now. Gives whether it is there."""
         if not row.in_doubt:
             return row.known is not GONE
-        kind = "budgets" if isinstance(row.known, Budget) else "transactions"
-        answer = self.send("GET", f"/v1/{kind}/{row.id}")
+        answer = self.send("GET", f"/v1/{PATHS[type(row.known)]}/{row.id}")
         if answer.status == 404 and GONE in row.may:
             row.learn(GONE)
             return False
@@ -279,6 +294,8 @@ class Writer:
         """With what may be there."""
         if isinstance(row.known, Budget):
             seen = row.known._replace(limit=minor(item["amount"]), version=item["version"])
+        elif isinstance(row.known, Contribution):
+            seen = as_contribution(item)
         else:
             seen = as_booking(item)
         if seen not in row.possible():
@@ -306,12 +323,13 @@ class Writer:
         """At something of somebody else: it is not there, to read, to change or to delete."""
         other = self.chance.choice([one for one in self.strangers if one is not self] or [self])
         kind, rows = self.chance.choice((("transactions", other.books.bookings), ("wallets", other.books.wallets),
-                                         ("budgets", other.books.budgets)))
+                                         ("budgets", other.books.budgets), ("recurring", other.books.recurring),
+                                         ("goals", other.books.goals), ("rules", other.books.rules)))
         ids = [row.id for row in rows[-100:] if row.id]
         if other is self or not ids:
             return
         method, body = self.chance.choice((("GET", None), ("PATCH", {"amount": "1.00"}), ("DELETE", None)))
-        if kind == "wallets" and body:
+        if kind in ("wallets", "goals", "rules") and body:
             body = {"name": self.tag()}
         headers = {} if method == "GET" else {"If-Match": "*"}
         path = f"/v1/{kind}/{self.chance.choice(ids)}"
@@ -361,16 +379,20 @@ class Writer:
     # ---- Living ----
 
     def live(self):
-        actions = ((self.book, 40), (self.amend, 20), (self.delete, 8), (self.read_own_write, 8), (self.look, 8),
-                   (self.look_at_strangers, 8), (self.change_budget, 2), (self.widen, 2))
+        actions = ((self.book, 34), (self.transfer, 8), (self.split, 8), (self.amend, 20), (self.delete, 8),
+                   (self.read_own_write, 8), (self.look, 8), (self.look_at_strangers, 8), (self.contribute, 5), (self.take_back, 1),
+                   (self.change_budget, 2), (self.widen, 2), (self.let_come_again, 1), (self.begin_run, 1))
         while not self.stopped.is_set():
             action = self.chance.choices([action for action, _ in actions], [weight for _, weight in actions])[0]
             with self.busy:
-                action()
+                self.go_on_with_run() if self.run else action()
             self.stopped.wait(self.chance.uniform(0, 2 * self.pause_secs))
 
     def widen(self):
-        """A wallet or a budget more."""
+        """A wallet, a budget, a goal or a rule more."""
+        for rows, most, make in ((self.books.goals, GOALS_MAX, self.make_goal), (self.books.rules, RULES_MAX, self.make_rule)):
+            if len(rows) < most and self.chance.random() < 0.3:
+                make()
         if self.chance.random() < 0.3 and len(self.books.wallets) < WALLETS_MAX:
             self.open_wallet(self.chance.choice(("USD", "EUR")))
         elif len(self.books.budgets) < BUDGETS_MAX:
@@ -380,6 +402,12 @@ class Writer:
         """After everything is well again: something small in each category and month, which every budget sees; and what
         was created is asked for once more, with the same key."""
         self.stopped.clear()
+        deadline = time.monotonic() + RUN_SECS_MAX
+        while self.run and time.monotonic() < deadline:
+            self.go_on_with_run()
+            time.sleep(TRY_AGAIN_SECS)
+        if self.run:
+            self.wrong("runs of rules", f"{self.run} was not through {RUN_SECS_MAX} s after healing")
         for month in self.months:
             for category in self.spending:
                 row = self.book(category, month, 1)

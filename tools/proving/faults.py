@@ -168,6 +168,32 @@ def kafka_is_gone(world, _crowd):
     world.bring_back("kafka")
 
 
+def the_mail_server_is_gone(world, crowd):
+    """Each round of the notifier finds three people whose mails are not taken: there is one for each of many rounds."""
+    url = database_url(world.state["postgres"])
+    world.take_away("smtp")
+    for _ in range(12):
+        for person in crowd.people:
+            person.break_one()
+    yield {"JobFailing"}
+    firing = 'ALERTS{alertname="JobFailing", alertstate="firing", task="mail"}'
+    wait_for("it is not the job of sending mail that fails", lambda: world.query(firing), 30)
+    waited = world.query("max(wealth_deliveries_oldest_due_seconds)")
+    assert float(waited[0]["value"][1]) > 15, f"the oldest mail has waited for {waited}"
+    waiting = psql(url, "SELECT id FROM deliveries WHERE status = 'pending'").split()
+    assert len(waiting) > 12 * len(crowd.people) / 2, f"{len(waiting)} mails wait"
+    world.bring_back("smtp")
+
+    def came():
+        letters = [letter for person in crowd.people for letter in crowd.mailboxes.letters(person.email)]
+        ids = [letter["headers"]["message-id"].strip("<>").split("@")[0] for letter in letters]
+        assert len(ids) == len(set(ids)), "a mail came twice"
+        return set(waiting) <= set(ids)
+
+    wait_for("mails that had waited did not come", came, 120)
+    yield set()
+
+
 def nobody_reads_the_log(world, _crowd):
     world.processes["api"].mute()
     noises = [Noise(world.api) for _ in range(2)]
@@ -253,7 +279,8 @@ log.dirs={folder / 'data'}
 
 
 def psql(url, statement):
-    subprocess.run([install.find("psql"), url, "-qc", statement], check=True, stdout=subprocess.DEVNULL)
+    """What it says, a line for each row."""
+    return subprocess.run([install.find("psql"), url, "-qAtc", statement], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 # Budgets of errors burn for an hour here, so the faults that are to show it come before those that burn them as well.
@@ -261,6 +288,6 @@ WITH_SIDECARS = (
     the_notifier_is_gone, the_projector_is_restarted_again_and_again, a_replica_waits_for_its_schema,
     an_embedded_one_has_little_room_and_few_files, something_that_is_no_event_is_on_a_topic, the_database_is_slow,
     the_database_is_away_and_so_is_the_collector, somebody_locks_a_table, redis_is_gone, a_sidecar_is_gone, kafka_is_gone,
-    nobody_reads_the_log,
+    the_mail_server_is_gone, nobody_reads_the_log,
 )
 WITHOUT_SIDECARS = (without_sidecars_the_database_goes_away, a_broker_is_gone)

@@ -13,7 +13,6 @@ VALUES = (("$namespace", "local"), ("$role", ".+"), ("$__rate_interval", "20s"),
 ELSEWHERE = {
     "kafka_consumergroup_": "Strimzi's exporter of consumer groups is not to be had at home",
     "kubelet_volume_": "the kubelet's",
-    "wealth_deliveries_oldest_due_": "no mail server is named at home",
     "certmanager_": "cert-manager's",
     "dapr_runtime_mtls_": "sidecars have no certificates of their own at home",
     "dapr_resiliency_cb_state": "a circuit breaker that was never opened is not told of",

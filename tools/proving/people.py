@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import pathlib
 import socket
 import threading
 import time
@@ -13,12 +14,30 @@ from measure.server import Person
 PAUSE_SECS = 0.05
 
 
+class Mailboxes:
+    """What the mail server of the stack has taken, since it started."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def letters(self, address):
+        """Those for an address, in the order in which they came."""
+        folder = self.folder / address
+        files = sorted(folder.glob("*.json"), key=lambda file: int(file.stem))
+        return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
 class Spender(Person):
     """Somebody who breaks a budget whenever asked to: each time in a month of its own."""
 
     def __init__(self, address):
         super().__init__(address)
+        self.email = self.known_by["email"]
         self.months = itertools.count(1)
+
+    def want_mail(self, _mailboxes):
+        """Of budgets that are exceeded."""
+        self.send("PATCH", "/v1/me/notifications", {"kinds": {"budget_exceeded": {"email": True}}}, **{"If-Match": "*"})
 
     def want_words(self):
         """Insights in the words of whoever is asked for them."""
@@ -59,11 +78,12 @@ class Crowd:
 
     THREADS = 4
 
-    def __init__(self, address):
-        self.address = address
+    def __init__(self, address, mailboxes):
+        self.address, self.mailboxes = address, mailboxes
         self.people = [Spender(address) for _ in range(self.THREADS)]
         for person in self.people:
             person.want_words()
+            person.want_mail(mailboxes)
         self.stopped = threading.Event()
         self.threads = [threading.Thread(target=self.live, args=(person,), daemon=True) for person in self.people]
         for thread in self.threads:

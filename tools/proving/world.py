@@ -100,7 +100,7 @@ class World:
         self.stack.start([])
         # It runs outside of the stack, by rules of its own.
         self.stack.get_programs([self.stack.part("prometheus")], may_install=True)
-        self.stack.start(["jaeger", "logstore", "alertmanager"])
+        self.stack.start(["jaeger", "logstore", "alertmanager", "smtp"])
         self.alerts.listen(self.state["alertmanager"]["webhook_port"])
         roles.prepare(self.stack, self.binary)
         for role in ROLES:
@@ -117,6 +117,8 @@ class World:
 
     def role_settings(self, role, **more):
         settings = {**roles.role_settings(self.stack, role), "WEALTH__HTTP__PUBLIC_ADDR": self.api, **self.settings, **more}
+        if "SMTP_URL" in settings:
+            settings["WEALTH__EMAIL__PUBLIC_URL"] = f"http://{self.api}"
         # The people of this world are many, and all at one address.
         settings.update(WEALTH__LIMITS__REQUESTS_PER_MINUTE="0", WEALTH__LIMITS__SIGN_IN_PER_MINUTE="0",
                         # Somebody who puts insights into words, and is away.

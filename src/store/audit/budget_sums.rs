@@ -99,7 +99,7 @@ impl Recount {
     }
 
     /// Each crossing was said by one event, and each such event becomes one alert, historic or not;
-    /// alerts go only with their user.
+    /// alerts go only with their user. Who has ever chosen of what to be told may have turned it off.
     pub(super) async fn crossings(
         &mut self,
         db: &impl ConnectionTrait,
@@ -112,6 +112,7 @@ impl Recount {
         let text = format!(
             "SELECT c.budget_id, c.period_start, c.threshold, c.event_id {of_user} AND NOT EXISTS \
              (SELECT 1 FROM alerts a WHERE a.user_id = $1 AND a.source_event_id = c.event_id) \
+             AND NOT EXISTS (SELECT 1 FROM notification_choices n WHERE n.user_id = $1) \
              ORDER BY c.budget_id, c.period_start, c.threshold"
         );
         for row in all(db, text, [user_id.into()]).await? {

@@ -25,6 +25,38 @@ impl fmt::Display for Thing {
     }
 }
 
+/// What of an alert that was to be sent does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// Its status, and whether it has an end and a cause.
+    End,
+    /// Its status, the attempts and the mail that it went out in.
+    Attempts,
+    /// It is not the alert that is shown, or its event is told of by another one as well.
+    Alert,
+    /// What became of it is not what was said of it, once.
+    Said,
+    /// It was said what became of it, and there is no such delivery.
+    SaidOfNothing,
+    /// It was said to be shown in the application, and is not there.
+    NotShown,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::End => "the status of its delivery does not fit when or why it ended",
+            Self::Attempts => "the status of its delivery does not fit the attempts and their mail",
+            Self::Alert => {
+                "what is sent is not the alert that is shown, or its event is told of twice"
+            }
+            Self::Said => "what became of its delivery is not what was said of it, once",
+            Self::SaidOfNothing => "it was said what became of its delivery, and there is none",
+            Self::NotShown => "it was said to be shown, and is not there",
+        })
+    }
+}
+
 /// A difference between what is kept and what the bookings say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
@@ -168,6 +200,15 @@ pub enum Finding {
         /// Which day of it, or its first.
         day: NaiveDate,
     },
+    /// An alert that was to be sent is not as it must be.
+    Delivery {
+        /// Whose.
+        user_id: Uuid,
+        /// The alert; one that is sent by mail alone is not in the list.
+        alert_id: Uuid,
+        /// What does not fit.
+        misfit: Misfit,
+    },
 }
 
 impl Finding {
@@ -188,7 +229,8 @@ impl Finding {
             | Self::Currency { .. }
             | Self::Splits { .. }
             | Self::StrayPart { .. }
-            | Self::Recurring { .. } => false,
+            | Self::Recurring { .. }
+            | Self::Delivery { .. } => false,
         }
     }
 }
@@ -348,6 +390,11 @@ impl fmt::Display for Finding {
                 "user {user_id}: recurring booking {recurring_id}: what is booked of {day} and what is kept of it do \
                  not fit, or it is in what is somebody else's"
             ),
+            Self::Delivery {
+                user_id,
+                alert_id,
+                misfit,
+            } => write!(f, "user {user_id}: alert {alert_id}: {misfit}"),
         }
     }
 }

@@ -6,6 +6,7 @@
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
+use super::deliveries::Deliveries;
 use super::pending::Pending;
 use super::{Finding, references};
 use crate::domain::money::Currency;
@@ -26,6 +27,7 @@ pub(super) struct Recount {
     pub(super) budget_periods: u64,
     pub(super) crossings: u64,
     pub(super) words: u64,
+    pub(super) deliveries: u64,
     pub(super) findings: Vec<Finding>,
     sums_pending: bool,
     alerts_pending: bool,
@@ -36,6 +38,7 @@ impl Recount {
         db: &impl ConnectionTrait,
         user_id: Uuid,
         pending: &Pending,
+        deliveries: &Deliveries,
     ) -> Result<Self, StoreError> {
         let mut recount = Self {
             sums_pending: pending.bookings(user_id),
@@ -54,6 +57,9 @@ impl Recount {
         if !recount.alerts_pending {
             recount.crossings(db, user_id).await?;
         }
+        let (count, misfits) = deliveries.of_user(user_id);
+        recount.deliveries = count;
+        recount.findings.extend(misfits);
         Ok(recount)
     }
 

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Finding;
+use super::deliveries::Deliveries;
 use super::pending::Pending;
 use super::recount::Recount;
 use crate::domain::transaction::TransactionType;
@@ -23,7 +24,8 @@ pub(super) async fn user(
     users::hold(tx, user_id).await?;
     wallets::hold_all(tx, user_id).await?;
     let pending = Pending::of(&**tx, &[user_id]).await?;
-    let recount = Recount::of(&**tx, user_id, &pending).await?;
+    let deliveries = Deliveries::of(&**tx, &[user_id], now).await?;
+    let recount = Recount::of(&**tx, user_id, &pending, &deliveries).await?;
     if !recount.can_repair() {
         return Ok((recount, 0));
     }
@@ -133,7 +135,8 @@ async fn repair_row(tx: &Tx, finding: &Finding, now: DateTime<Utc>) -> Result<()
         | Finding::Currency { .. }
         | Finding::Splits { .. }
         | Finding::StrayPart { .. }
-        | Finding::Recurring { .. } => {}
+        | Finding::Recurring { .. }
+        | Finding::Delivery { .. } => {}
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ mod tampering;
 
 use uuid::Uuid;
 
-use super::{Audit, Finding, Progress, Thing};
+use super::{Audit, Finding, Misfit, Progress, Thing};
 use crate::domain::transaction::TransactionType::{Expense, Income};
 use crate::store::NO_CATEGORY;
 use books::{Books, Person, day};
@@ -216,6 +216,15 @@ fn findings_read_as_sentences() {
         short(stray(person, person.weekly, 28, 3)),
         "user 1: budget 6: a sum is kept for 2026-10-28 to 2026-11-03, which is no period of this \
          budget, or as somebody else's"
+    );
+    let delivery = Finding::Delivery {
+        user_id: id(1),
+        alert_id: id(2),
+        misfit: Misfit::Said,
+    };
+    assert_eq!(
+        short(delivery),
+        "user 1: alert 2: what became of its delivery is not what was said of it, once"
     );
 }
 

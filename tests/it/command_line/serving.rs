@@ -150,6 +150,15 @@ fn a_demo_that_forgets_leaves_nobody_behind() {
         told.contains("the household and its books are deleted"),
         "{told}"
     );
+    for line in [
+        "350.00 go from Checking to Credit card, and are not spent",
+        "64.80 at Elm Street Pharmacy, Health 24.90 and Shopping 39.90",
+        "from Checking to Cash: today's is booked, the next comes on 20",
+        "450.00 of 1800.00 put aside, 25 %",
+        "bookings would change; now they have",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
     assert!(!told.contains("password"), "{told}");
     drop(server);
     let verified = run(here.path(), &[], &["verify"]);
