@@ -97,7 +97,7 @@ class Proof:
         time.sleep(REST_SECS)
         try:
             # Consumers that have just started look for their partitions first.
-            wait_for("an alert did not come by mail", lambda: crowd.mailboxes.letters(crowd.people[0].email), 60)
+            wait_for("an alert did not come by mail", lambda: crowd.mailboxes.alerts(crowd.people[0].email), 60)
         except Failed as failed:
             self.wrong.append(f"at rest: {failed}")
         if fired := self.world.alerts.since(begun) | self.world.firing():
