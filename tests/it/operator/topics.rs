@@ -38,7 +38,7 @@ async fn topics_are_planned_made_checked_and_changed() {
     let kafka = Kafka::without_topics(&[]);
     let created = kafka.topic(EventType::TransactionCreated);
     let nothing = kafka.run(&["events", "topics", "check"]).await.ended(1);
-    nothing.with("of 13 topics: 13 to make");
+    nothing.with("of 15 topics: 15 to make");
     let (need, differences) = planned(&kafka, &created, &[]).await;
     assert_eq!((need, differences.len()), (json!("made"), 7));
 
@@ -51,17 +51,17 @@ async fn topics_are_planned_made_checked_and_changed() {
         .run(&["events", "topics", "apply", "--yes"])
         .await
         .ended(0);
-    assert_eq!(applied.text.matches("\nmade  ").count(), 13, "{applied:?}");
+    assert_eq!(applied.text.matches("\nmade  ").count(), 15, "{applied:?}");
     kafka
         .run(&["events", "topics", "check"])
         .await
         .ended(0)
-        .with("all 13 topics are as they should be");
+        .with("all 15 topics are as they should be");
     let again = kafka
         .run(&["events", "topics", "apply", "--yes"])
         .await
         .ended(0);
-    again.with("all 13 topics are as they should be");
+    again.with("all 15 topics are as they should be");
 
     // Somebody sets what we do not care about, and changes what we do.
     let changed = AlterConfig::new(ResourceSpecifier::Topic(&created))
