@@ -171,8 +171,8 @@ class Postgres:
                  f"FROM generate_series(0, {count // OTHER_PEOPLE - 1}) number, LATERAL (SELECT * FROM others OFFSET 0) others")
         for _, definition in indexes:
             self.sql(definition)
-        self.sql("UPDATE wallets SET balance_minor = -(SELECT SUM(amount_minor) FROM transactions WHERE wallet_id = wallets.id) "
-                 "WHERE id IN (SELECT wallet_id FROM others); DROP TABLE others")
+        self.sql("UPDATE wallets SET balance_minor = -spent FROM (SELECT wallet_id, SUM(amount_minor) AS spent FROM transactions "
+                 "GROUP BY wallet_id) sums WHERE wallet_id = id AND id IN (SELECT wallet_id FROM others); DROP TABLE others")
         self.sql("VACUUM ANALYZE")
 
     def count(self):
