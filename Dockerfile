@@ -12,8 +12,8 @@ WORKDIR /build
 # The dependencies by themselves: this layer stays as long as they do.
 COPY Cargo.toml Cargo.lock ./
 COPY migrations/Cargo.toml migrations/
-RUN mkdir --parents src migrations/src benches \
-    && echo 'fn main() {}' | tee src/main.rs benches/hops.rs benches/load.rs benches/micro.rs benches/projector.rs \
+RUN mkdir --parents src migrations/src benches/micro benches/projector \
+    && echo 'fn main() {}' | tee src/main.rs benches/hops.rs benches/load.rs benches/micro/main.rs benches/projector/main.rs \
     && touch src/lib.rs migrations/src/lib.rs \
     && cargo build --release --locked --bin wealth-companion \
     && rm --recursive src migrations/src

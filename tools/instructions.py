@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts the instructions of the small pieces of benches/micro.rs, with valgrind's callgrind.
+"""Counts the instructions of the small pieces of benches/micro/main.rs, with valgrind's callgrind.
 
 Each piece is done N times in one run and 2N times in another; the difference is what N of them take, without what
 it takes to get ready. The counts hardly change from run to run, so a change of the code shows where time would
@@ -24,14 +24,14 @@ import sys
 
 # How often a piece is done; one that takes longer, less often.
 TIMES = 500
-TIMES_OF = {"fold-20": 50, "fold-200": 10, "projector-sqlite-1": 60, "projector-sqlite-20": 30, "projector-sqlite-200": 8}
+TIMES_OF = {"fold-20": 50, "fold-200": 10, "insights-2000": 10, "projector-sqlite-1": 60, "projector-sqlite-20": 30, "projector-sqlite-200": 8}
 # A piece may take so much more than is expected.
 GROWTH_MAX = 0.08
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", required=True, type=pathlib.Path, help="benches/micro.rs, built for release")
+    parser.add_argument("--binary", required=True, type=pathlib.Path, help="benches/micro/, built for release")
     parser.add_argument("--piece", nargs="+", help="only these")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--check", type=pathlib.Path, metavar="FILE", help=f"fail when a count of this file grew by more than {GROWTH_MAX:.0%}")

@@ -1,8 +1,11 @@
-//! What the small pieces cost that every booking goes through: amounts, events, answers, sums.
+//! What the small pieces cost that every booking goes through: amounts, events, answers, sums; and what is reckoned
+//! beside them.
 //!
 //! `make bench-micro`. Without arguments it measures time, with divan. With `--count NAME TIMES` it does
 //! one piece so many times and nothing else, for `tools/instructions.py`, which counts instructions;
 //! `--names` lists the pieces.
+
+mod finance;
 
 use std::fmt;
 use std::hint::black_box;
@@ -69,6 +72,10 @@ const PIECES: &[Piece] = pieces! {
     "fold-1": fold(1);
     "fold-20": fold(20);
     "fold-200": fold(200);
+    "rules-100": finance::rules();
+    "recurrence-next": finance::next_day();
+    "rate-convert": finance::convert();
+    "insights-2000": finance::insights();
     "projector-sqlite-1": projector(1);
     "projector-sqlite-20": projector(20);
     "projector-sqlite-200": projector(200);
