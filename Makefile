@@ -140,7 +140,7 @@ bench-micro: ## Measure amounts, events, answers and sums by themselves: time, t
 bench-projector: ## Measure how many bookings the projector handles on PostgreSQL beside raw SQL, without TLS and with it
 	@sh .ci/need cargo cc python3
 	@python3 tools/stack.py start --only postgres
-	$(CARGO) bench --locked --bench projector
+	$(CARGO) bench --locked --bench projector -- $(ARGS)
 
 bench-chain: ## Measure from a booking to its alert on each bus, beside the hops alone (needs `make stack`; ARGS="--bus dapr --json")
 	@sh .ci/need cargo cc python3

@@ -61,8 +61,8 @@ impl Bench {
              INSERT INTO transactions (id, user_id, wallet_id, type, amount_minor, currency, date, category_id, payee, \
                version, created_at, updated_at) \
              SELECT gen_random_uuid(), '{user}', '{user}', 'expense', 100 + n * 7919 % 20000, 'USD', \
-               current_date - (n * 3650 / {bookings})::int, (ARRAY[{categories}]::uuid[])[1 + n % 10], \
-               'Payee ' || n % 50, 1, now(), now() FROM generate_series(0, {bookings} - 1) n; \
+               current_date - (n * 3650 / {bookings})::int, (ARRAY[{categories}]::uuid[])[(1 + n % 10)::int], \
+               'Payee ' || n % 50, 1, now(), now() FROM generate_series(0::bigint, {bookings} - 1) n; \
              INSERT INTO monthly_totals (user_id, currency, month, type, category_id, wallet_id, amount_minor, bookings) \
              SELECT user_id, currency, date_trunc('month', date)::date, type, category_id, wallet_id, \
                sum(amount_minor)::bigint, count(*) FROM transactions GROUP BY 1, 2, 3, 4, 5, 6; \

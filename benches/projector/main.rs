@@ -2,8 +2,9 @@
 //! database could do for them: the same rows, written by one statement a batch. And what a look for
 //! insights takes, by the length of the history.
 //!
-//! `make bench-projector`; it needs the parts of `make stack`. For each size of batch, without TLS
-//! and with it, some rounds measure both in turn, each round's figure being its median batch.
+//! `make bench-projector`; it needs the parts of `make stack`. `ARGS=looks` measures looks alone. For
+//! each size of batch, without TLS and with it, some rounds measure both in turn, each round's figure
+//! being its median batch.
 //! Printed is the median round of each, and their ratio. The one statement always goes without TLS:
 //! it is to show what the database can do, not what the way to it costs.
 
@@ -47,6 +48,9 @@ async fn main() -> Result<(), Failure> {
         println!("projector: skipped; `make bench-projector` starts what it needs");
         return Ok(());
     };
+    if std::env::args().any(|arg| arg == "looks") {
+        return looks::measure(&server).await;
+    }
     let secured = format!("sslmode=verify-full&sslrootcert={ca_file}");
     for size in [1, 20, 200, 1_000] {
         for (way, options) in [("without TLS", "sslmode=disable"), ("with TLS", &secured)] {
