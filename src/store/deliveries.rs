@@ -37,7 +37,7 @@ const PENDING: &str = "pending";
 
 /// In place of an alert's kind: the question whether the address is its user's. Its text is written when it is sent, for a
 /// link in it is kept nowhere.
-const CONFIRMATION: &str = "confirmation";
+pub(super) const CONFIRMATION: &str = "confirmation";
 
 /// Why one that could not be sent in time was given up.
 const TOO_LATE: &str = "too_late";

@@ -123,6 +123,40 @@ pub struct Run {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Run {
+    /// One that is about to begin, over all bookings.
+    #[must_use]
+    pub const fn new(
+        id: Uuid,
+        user_id: Uuid,
+        rules: Vec<Rule>,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            user_id,
+            state: State::Running,
+            rules,
+            rule_id: None,
+            mode,
+            from: None,
+            to: None,
+            cursor: None,
+            steps: 0,
+            examined: 0,
+            changed: 0,
+            skipped: 0,
+            restored: 0,
+            kept: 0,
+            finished_at: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 impl TryFrom<rule_runs::Model> for Run {
     type Error = StoreError;
 

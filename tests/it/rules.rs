@@ -476,27 +476,7 @@ async fn begin(chain: &Chain, who: Household, tag: &str) -> Run {
         tags: vec![tag.to_owned()],
         stops: false,
     };
-    let run = Run {
-        id: chain.ids.v7(now),
-        user_id: who.user_id,
-        state: State::Running,
-        rules: vec![rule],
-        rule_id: None,
-        mode: Mode::Fill,
-        from: None,
-        to: None,
-        cursor: None,
-        steps: 0,
-        examined: 0,
-        changed: 0,
-        skipped: 0,
-        restored: 0,
-        kept: 0,
-        finished_at: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let run = Run::new(chain.ids.v7(now), who.user_id, vec![rule], Mode::Fill, now);
     let begun = run.clone();
     let unit = move |tx| async move { rule_runs::begin(&tx, &begun).await };
     chain.store.write(unit).await.expect("it begins");

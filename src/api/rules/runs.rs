@@ -126,30 +126,16 @@ pub(in crate::api) async fn create(
             }
             rules => rules?,
         };
+        let mode = if given.overwrite.unwrap_or(false) {
+            Mode::Overwrite
+        } else {
+            Mode::Fill
+        };
         let run = Run {
-            id,
-            user_id,
-            state: State::Running,
-            rules,
             rule_id: given.rule_id,
-            mode: if given.overwrite.unwrap_or(false) {
-                Mode::Overwrite
-            } else {
-                Mode::Fill
-            },
             from: given.from.map(|day| day.0),
             to: given.to.map(|day| day.0),
-            cursor: None,
-            steps: 0,
-            examined: 0,
-            changed: 0,
-            skipped: 0,
-            restored: 0,
-            kept: 0,
-            finished_at: None,
-            version: 1,
-            created_at: now,
-            updated_at: now,
+            ..Run::new(id, user_id, rules, mode, now)
         };
         rule_runs::begin(&tx, &run).await?;
         Ok(Created {

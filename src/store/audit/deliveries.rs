@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Finding, Misfit};
 use crate::events::EventType;
 use crate::store::StoreError;
+use crate::store::deliveries::CONFIRMATION;
 use crate::store::sql::{all, list, one};
 use crate::store::trim::SENT_KEPT;
 
@@ -51,6 +52,7 @@ impl Deliveries {
         let count = users.len();
         let text = format!("WITH {} {SAID_AND_KEPT}", said(db))
             .replace("USERS", &list(count, 1))
+            .replace("QUESTION", CONFIRMATION)
             .replace("SENT", &format!("${}", count + 1))
             .replace("LOGGED_SINCE", &format!("${}", count + 2))
             .replace("KEPT_SINCE", &format!("${}", count + 3));
@@ -167,8 +169,8 @@ fn said(db: &impl ConnectionTrait) -> String {
 const SAID_AND_KEPT: &str = "SELECT d.user_id, d.alert_id, 0 AS misfit FROM deliveries d \
        LEFT JOIN said s ON s.user_id = d.user_id AND s.alert_id = d.alert_id AND s.channel = d.channel \
        WHERE d.user_id IN (USERS) AND NOT ( \
-         COALESCE(s.delivered, 0) = CASE WHEN d.status = 'delivered' AND d.kind <> 'confirmation' THEN 1 ELSE 0 END \
-         AND COALESCE(s.failed, 0) = CASE WHEN d.status = 'failed' AND d.kind <> 'confirmation' THEN 1 ELSE 0 END) \
+         COALESCE(s.delivered, 0) = CASE WHEN d.status = 'delivered' AND d.kind <> 'QUESTION' THEN 1 ELSE 0 END \
+         AND COALESCE(s.failed, 0) = CASE WHEN d.status = 'failed' AND d.kind <> 'QUESTION' THEN 1 ELSE 0 END) \
        AND NOT (s.alert_id IS NULL AND d.finished_at < LOGGED_SINCE) \
      UNION ALL SELECT s.user_id, s.alert_id, 1 FROM said s \
        WHERE s.channel <> 'in_app' AND s.last >= KEPT_SINCE AND NOT EXISTS (SELECT 1 FROM deliveries d \

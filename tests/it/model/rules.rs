@@ -129,28 +129,12 @@ impl Life {
 
     async fn begin_run(&mut self, rule: StoredRule, mode: Mode) -> Uuid {
         let now = self.chain.clock.now();
+        let (id, rules) = (self.chain.ids.v7(now), vec![rule.rule.clone()]);
         let run = Run {
-            id: self.chain.ids.v7(now),
-            user_id: self.who.user_id,
-            state: State::Running,
-            rules: vec![rule.rule.clone()],
             rule_id: Some(rule.rule.id),
-            mode,
-            from: None,
-            to: None,
-            cursor: None,
-            steps: 0,
-            examined: 0,
-            changed: 0,
-            skipped: 0,
-            restored: 0,
-            kept: 0,
-            finished_at: None,
-            version: 1,
-            created_at: now,
-            updated_at: now,
+            ..Run::new(id, self.who.user_id, rules, mode, now)
         };
-        let (id, what) = (run.id, format!("sort by {rule:?} {mode:?}"));
+        let what = format!("sort by {rule:?} {mode:?}");
         let unit = move |tx| async move {
             let (user_id, rule_id) = (rule.user_id, rule.rule.id);
             rules::create(&tx, rule, None).await?;
