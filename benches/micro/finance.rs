@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use chrono::{Days, NaiveDate};
 use uuid::Uuid;
-use wealth_companion::domain::insight::{Expense, charge, regular};
+use wealth_companion::domain::insight::{Expense, Payee, charge, regular};
 use wealth_companion::domain::money::{Currency, Money};
 use wealth_companion::domain::rate::Rate;
 use wealth_companion::domain::recurrence::Recurrence;
@@ -74,19 +74,18 @@ pub(super) fn convert() -> Result<Once, Failure> {
 /// What is found among as many expenses as a look reads at the most.
 pub(super) fn insights() -> Result<Once, Failure> {
     let currency = usd()?;
-    let expenses: Vec<Expense> = (0..2_000_u64)
-        .map(|number| Expense {
-            id: Uuid::from_u128(number.into()),
-            date: day() - Days::new(400 - number / 5),
-            minor: 100 + i64::try_from(number * 7_919 % 20_000).unwrap_or(0),
-            wallet_id: Uuid::from_u128(1),
-            category_id: Some(Uuid::from_u128((number % 10).into())),
-            payee: Some(format!("Payee {}", letter(number % 50))),
-        })
-        .collect();
     let today: NaiveDate = day();
+    let expense = move |number: u64| Expense {
+        id: Uuid::from_u128(number.into()),
+        date: today - Days::new(400 - number / 5),
+        minor: 100 + i64::try_from(number * 7_919 % 20_000).unwrap_or(0),
+        wallet_id: Uuid::from_u128(1),
+        category_id: Some(Uuid::from_u128((number % 10).into())),
+        payee: Some(Payee::new(format!("Payee {}", letter(number % 50)))),
+    };
     Ok(Box::new(move || {
-        let expenses = black_box(&expenses);
+        let expenses: Vec<Expense> = (0..black_box(2_000)).map(expense).collect();
+        let expenses = &expenses;
         let comes_back = regular::regular(expenses, today);
         let usual: BTreeSet<String> = comes_back.iter().map(|it| it.key.clone()).collect();
         let name_of = |_| Some("Groceries".to_owned());

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Api;
 use crate::events::catalogue;
 use crate::http::Problem;
-use crate::store::event_log::{self, Cursor, LogPosition};
+use crate::store::event_log::{self, LogPosition};
 use crate::store::{StoreError, read_models};
 
 /// The header of a place in the log.
@@ -57,8 +57,8 @@ async fn reached_now(
     wanted: Option<LogPosition>,
 ) -> Result<LogPosition, StoreError> {
     let reads = api.store.reads();
-    let of_user = read_models::reached(reads, user_id).await?;
-    let passed = event_log::cursor(reads, Cursor::Consumer(catalogue::PROJECTOR)).await?;
+    let (of_user, passed) =
+        read_models::reached_and_passed(reads, user_id, catalogue::PROJECTOR).await?;
     let reached = of_user.max(passed);
     match wanted {
         Some(wanted)

@@ -21,8 +21,8 @@ use crate::domain::transaction::TransactionType;
 use crate::http::{Checks, Problem, Query};
 use crate::store::dashboard::{self as sums, MonthSum, NamedSum};
 use crate::store::transactions::{self, Filter};
-use crate::store::{PageRequest, StoreError, budgets as stored_budgets, wallets};
-use converted::{ConvertedView, NetWorthView, Question};
+use crate::store::{PageRequest, StoreError, budgets as stored_budgets};
+use converted::{ConvertedView, NetWorthView, Question, Worth};
 
 /// Months of the trend.
 const TREND_MONTHS: i32 = 12;
@@ -150,40 +150,41 @@ pub(super) async fn show(
     let reads = api.store.reads();
     let (first, day) = (month.plus(1 - TREND_MONTHS), month.first_day());
     let filter = Filter::default();
-    // None waits for another: together they take as long as the longest.
-    let (months, by_category, by_wallet, budgets, latest, balances) = tokio::try_join!(
-        sums::months(reads, user_id, currency, first.first_day(), day),
-        sums::by_category(reads, user_id, currency, day),
-        sums::by_wallet(reads, user_id, currency, day),
-        stored_budgets::list(reads, user_id, PageRequest::first(BUDGETS)),
-        transactions::list(reads, user_id, &filter, PageRequest::first(LATEST)),
-        wallets::balances(reads, user_id),
-    )?;
-
-    let trend = trend(&months, first, currency)?;
-    let of_month = Flow::of(&months, month, currency)?;
     let question = Question {
         user_id,
         currency,
         month,
         today,
     };
-    let (converted, net_worth) = converted::read(reads, question, of_month, &balances).await?;
+    let budgets = async {
+        let budgets = stored_budgets::list(reads, user_id, PageRequest::first(BUDGETS)).await?;
+        budgets::views(&api, &budgets.items, today).await
+    };
+    // None waits for another: together they take as long as the longest.
+    let (sums, budgets, latest, worth) = tokio::try_join!(
+        sums::sums(reads, user_id, currency, first.first_day(), day),
+        budgets,
+        transactions::list(reads, user_id, &filter, PageRequest::first(LATEST)),
+        Worth::read(reads, question),
+    )?;
+
+    let of_month = Flow::of(&sums.months, month, currency)?;
     let view = DashboardView {
         month: month.to_string(),
         currency: currency.code().to_owned(),
         income: of_month.income.to_string(),
         spending: of_month.spending.to_string(),
         net: of_month.net()?.to_string(),
-        converted,
-        net_worth,
-        by_category: by_category
+        converted: worth.month(of_month)?,
+        net_worth: worth.now(),
+        by_category: sums
+            .by_category
             .into_iter()
             .map(|sum| category_sum(sum, currency))
             .collect(),
-        by_wallet: wallet_sums(by_wallet, currency)?,
-        budgets: budgets::views(&api, &budgets.items, today).await?,
-        trend,
+        by_wallet: wallet_sums(sums.by_wallet, currency)?,
+        budgets,
+        trend: trend(&sums.months, first, currency)?,
         latest: latest.items.iter().map(TransactionView::from).collect(),
     };
     Ok(HttpResponse::Ok()

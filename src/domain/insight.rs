@@ -97,18 +97,41 @@ pub struct Expense {
     pub wallet_id: Uuid,
     /// In which category; none of split bookings.
     pub category_id: Option<Uuid>,
-    /// Who was paid, as people wrote it: the payee, or the description.
-    pub payee: Option<String>,
+    /// Who was paid.
+    pub payee: Option<Payee>,
 }
 
 impl Expense {
-    /// By what payments to the same are known: letters alone, since banks add numbers.
+    /// By what payments to the same are known.
     #[must_use]
-    pub fn payee_key(&self) -> Option<String> {
-        let text = self.payee.as_deref()?.to_lowercase();
+    pub fn payee_key(&self) -> Option<&str> {
+        self.payee.as_ref()?.key.as_deref()
+    }
+
+    /// Who was paid, as people wrote it.
+    #[must_use]
+    pub fn payee_written(&self) -> Option<&str> {
+        Some(&self.payee.as_ref()?.written)
+    }
+}
+
+/// Who was paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payee {
+    written: String,
+    key: Option<String>,
+}
+
+impl Payee {
+    /// As people wrote it: the payee, or the description. It is known by its letters alone, since banks add numbers; by
+    /// none where there are none.
+    #[must_use]
+    pub fn new(written: String) -> Self {
+        let text = written.to_lowercase();
         let words = text.split(|letter: char| !letter.is_alphabetic());
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).take(6).collect();
-        (!words.is_empty()).then(|| words.join(" ").chars().take(60).collect())
+        let key = (!words.is_empty()).then(|| words.join(" ").chars().take(60).collect());
+        Self { written, key }
     }
 }
 
@@ -181,18 +204,7 @@ mod pieces {
 
     #[test]
     fn payees_are_known_by_their_letters() {
-        let key = |text: &str| {
-            let payee = Some(text.to_owned());
-            Expense {
-                id: Uuid::nil(),
-                date: NaiveDate::MIN,
-                minor: 1,
-                wallet_id: Uuid::nil(),
-                category_id: None,
-                payee,
-            }
-            .payee_key()
-        };
+        let key = |text: &str| Payee::new(text.to_owned()).key;
         assert_eq!(key("NETFLIX.COM #4711"), key("Netflix com 0815"));
         assert_eq!(key("12345"), None);
         assert_eq!(key("Café Zoë").unwrap(), "café zoë");

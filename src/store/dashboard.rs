@@ -1,8 +1,12 @@
 //! What the dashboard shows of a month: read from the monthly totals, whose size does not depend on
 //! how many bookings there are.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use chrono::NaiveDate;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::given::Given;
@@ -46,21 +50,39 @@ pub struct NamedSum {
     pub bookings: i64,
 }
 
-/// Sums of the months from one to another, both included.
+/// What the dashboard shows of the bookings in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sums {
+    /// Of the months up to the one that is shown.
+    pub months: Vec<MonthSum>,
+    /// Of that month by category, the largest first.
+    pub by_category: Vec<NamedSum>,
+    /// Of that month by wallet, the largest first.
+    pub by_wallet: Vec<NamedSum>,
+}
+
+/// Sums of the months from one to another, both included, with what the last is made of: in one statement, since each
+/// costs as much by itself as what it reads.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn months(
+pub async fn sums(
     db: &impl ConnectionTrait,
     user_id: Uuid,
     currency: Currency,
     from: NaiveDate,
     to: NaiveDate,
-) -> Result<Vec<MonthSum>, StoreError> {
+) -> Result<Sums, StoreError> {
     let rows = all(
         db,
-        "SELECT month, type, CAST(SUM(amount_minor) AS BIGINT) FROM monthly_totals \
-         WHERE user_id = $1 AND currency = $2 AND month >= $3 AND month <= $4 GROUP BY month, type",
+        "SELECT t.month, t.type, t.amount_minor, t.bookings, t.category_id, c.name, t.wallet_id, w.name \
+         FROM monthly_totals t \
+         LEFT JOIN categories c ON c.id = t.category_id AND c.user_id = t.user_id \
+         LEFT JOIN wallets w ON w.id = t.wallet_id AND w.user_id = t.user_id \
+         WHERE t.user_id = $1 AND t.currency = $2 AND t.month = $4 \
+         UNION ALL \
+         SELECT month, type, CAST(SUM(amount_minor) AS BIGINT), NULL, NULL, NULL, NULL, NULL FROM monthly_totals \
+         WHERE user_id = $1 AND currency = $2 AND month >= $3 AND month < $4 GROUP BY month, type",
         [
             user_id.into(),
             currency.code().into(),
@@ -69,16 +91,77 @@ pub async fn months(
         ],
     )
     .await?;
-    rows.iter()
-        .map(|row| {
-            let kind: String = row.try_get_by_index(1)?;
-            Ok(MonthSum {
-                month: row.try_get_by_index(0)?,
-                transaction_type: kind.parse().map_err(StoreError::defect)?,
-                amount_minor: row.try_get_by_index(2)?,
+    let mut months: BTreeMap<(NaiveDate, TransactionType), i64> = BTreeMap::new();
+    let (mut by_category, mut by_wallet) = (Groups::default(), Groups::default());
+    for row in &rows {
+        let kind: String = row.try_get_by_index(1)?;
+        let kind: TransactionType = kind.parse().map_err(StoreError::defect)?;
+        let minor = row.try_get_by_index(2)?;
+        raise(
+            months.entry((row.try_get_by_index(0)?, kind)).or_default(),
+            minor,
+        )?;
+        if let Some(bookings) = row.try_get_by_index(3)? {
+            let (category_id, wallet_id) = (row.try_get_by_index(4)?, row.try_get_by_index(6)?);
+            by_category.add((category_id, kind), (minor, bookings), || {
+                row.try_get_by_index(5)
+            })?;
+            by_wallet.add((wallet_id, kind), (minor, bookings), || {
+                row.try_get_by_index(7)
+            })?;
+        }
+    }
+    let months = months.into_iter();
+    Ok(Sums {
+        months: months
+            .map(|((month, transaction_type), amount_minor)| MonthSum {
+                month,
+                transaction_type,
+                amount_minor,
             })
-        })
-        .collect()
+            .collect(),
+        by_category: by_category.largest_first(),
+        by_wallet: by_wallet.largest_first(),
+    })
+}
+
+fn raise(sum: &mut i64, minor: i64) -> Result<(), StoreError> {
+    let raised = sum.checked_add(minor);
+    *sum = raised.ok_or_else(|| StoreError::defect("a month's sum is too large"))?;
+    Ok(())
+}
+
+/// Sums by what they are of, and by kind.
+#[derive(Debug, Default)]
+struct Groups(BTreeMap<(Uuid, TransactionType), NamedSum>);
+
+impl Groups {
+    fn add(
+        &mut self,
+        (id, transaction_type): (Uuid, TransactionType),
+        (minor, bookings): (i64, i64),
+        name: impl FnOnce() -> Result<Option<String>, DbErr>,
+    ) -> Result<(), StoreError> {
+        let group = match self.0.entry((id, transaction_type)) {
+            Entry::Occupied(group) => group.into_mut(),
+            Entry::Vacant(group) => group.insert(NamedSum {
+                id: (id != NO_CATEGORY).then_some(id),
+                name: name()?,
+                transaction_type,
+                amount_minor: 0,
+                bookings: 0,
+            }),
+        };
+        group.bookings += bookings;
+        raise(&mut group.amount_minor, minor)
+    }
+
+    /// Those of one size in the order of their ids. What no booking is left of is nothing.
+    fn largest_first(self) -> Vec<NamedSum> {
+        let mut sums: Vec<NamedSum> = self.0.into_values().filter(|it| it.bookings != 0).collect();
+        sums.sort_by_key(|it| Reverse(it.amount_minor));
+        sums
+    }
 }
 
 /// Sums of a month in each of these currencies. Each is looked up by itself: joined, PostgreSQL would walk through the
@@ -114,68 +197,6 @@ pub async fn by_currency(
             Ok(CurrencySums {
                 income: Money::new(row.try_get_by_index(1)?, currency),
                 spending: Money::new(row.try_get_by_index(2)?, currency),
-            })
-        })
-        .collect()
-}
-
-/// Sums of a month by category, the largest first.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn by_category(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-    currency: Currency,
-    month: NaiveDate,
-) -> Result<Vec<NamedSum>, StoreError> {
-    named(db, "category_id", "categories", user_id, currency, month).await
-}
-
-/// Sums of a month by wallet, the largest first.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn by_wallet(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-    currency: Currency,
-    month: NaiveDate,
-) -> Result<Vec<NamedSum>, StoreError> {
-    named(db, "wallet_id", "wallets", user_id, currency, month).await
-}
-
-async fn named(
-    db: &impl ConnectionTrait,
-    column: &'static str,
-    table: &'static str,
-    user_id: Uuid,
-    currency: Currency,
-    month: NaiveDate,
-) -> Result<Vec<NamedSum>, StoreError> {
-    let text = format!(
-        "SELECT t.{column}, n.name, t.type, CAST(SUM(t.amount_minor) AS BIGINT), CAST(SUM(t.bookings) AS BIGINT) FROM monthly_totals t \
-         LEFT JOIN {table} n ON n.id = t.{column} AND n.user_id = t.user_id \
-         WHERE t.user_id = $1 AND t.currency = $2 AND t.month = $3 \
-         GROUP BY t.{column}, n.name, t.type HAVING SUM(t.bookings) <> 0 \
-         ORDER BY SUM(t.amount_minor) DESC, t.{column}"
-    );
-    let rows = all(
-        db,
-        text,
-        [user_id.into(), currency.code().into(), month.into()],
-    )
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let id: Uuid = row.try_get_by_index(0)?;
-            let kind: String = row.try_get_by_index(2)?;
-            Ok(NamedSum {
-                id: (id != NO_CATEGORY).then_some(id),
-                name: row.try_get_by_index(1)?,
-                transaction_type: kind.parse().map_err(StoreError::defect)?,
-                amount_minor: row.try_get_by_index(3)?,
-                bookings: row.try_get_by_index(4)?,
             })
         })
         .collect()

@@ -34,7 +34,7 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         match self {
             Self::Relay => "relay".to_owned(),
             Self::HighWatermark => "bus.high_watermark".to_owned(),

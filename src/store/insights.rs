@@ -18,7 +18,7 @@ use super::given::Given;
 use super::sql::{all, execute, one};
 use super::{NO_CATEGORY, Page, PageRequest, StoreError, Tx};
 use crate::domain::insight::wording::WordedBy;
-use crate::domain::insight::{Expense, Insight, Kind, Thing};
+use crate::domain::insight::{Expense, Insight, Kind, Payee, Thing};
 use crate::domain::money::Currency;
 use crate::domain::period::Month;
 use crate::domain::transaction::TransactionType;
@@ -322,13 +322,14 @@ pub async fn expenses(
         }
         let code: String = row.try_get_by_index(6)?;
         let currency = Currency::parse(&code).map_err(StoreError::defect)?;
+        let payee: Option<String> = row.try_get_by_index(5)?;
         expenses.entry(currency).or_default().push(Expense {
             id: row.try_get_by_index(0)?,
             date: row.try_get_by_index(1)?,
             minor: row.try_get_by_index(2)?,
             wallet_id: row.try_get_by_index(3)?,
             category_id: row.try_get_by_index(4)?,
-            payee: row.try_get_by_index(5)?,
+            payee: payee.map(Payee::new),
         });
     }
     Ok(expenses)

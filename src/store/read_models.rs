@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::budgets::{self, Budget};
 use super::entities::read_model_positions;
-use super::event_log::LogPosition;
+use super::event_log::{Cursor, LogPosition};
 use super::given::Given;
+use super::sql::all;
 use super::{NO_CATEGORY, Signal, StoreError, Tx};
 use crate::domain::money::Currency;
 use crate::domain::period::Period;
@@ -300,6 +301,31 @@ pub async fn reach(tx: &Tx, positions: &BTreeMap<Uuid, LogPosition>) -> Result<(
         .await?;
     tx.after_commit(Signal::Projected);
     Ok(())
+}
+
+/// How far the user's read models have come, and how far the consumer has that keeps them.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn reached_and_passed(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    consumer: &'static str,
+) -> Result<(LogPosition, LogPosition), StoreError> {
+    let text = "SELECT 1, xid, position FROM read_model_positions WHERE user_id = $1 \
+         UNION ALL SELECT 2, xid, position FROM log_cursors WHERE name = $2";
+    let cursor = Cursor::Consumer(consumer).name();
+    let (mut reached, mut passed) = (LogPosition::default(), LogPosition::default());
+    for row in all(db, text, [user_id.into(), cursor.into()]).await? {
+        let whose: i32 = row.try_get_by_index(0)?;
+        let place = if whose == 1 {
+            &mut reached
+        } else {
+            &mut passed
+        };
+        *place = LogPosition::from_row(row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+    }
+    Ok((reached, passed))
 }
 
 /// How far in the log the user's read models have come.

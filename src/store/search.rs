@@ -5,7 +5,7 @@
 //! wanted, so many rows of each at a time. A page may be shorter than asked for and still have a next one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use sea_orm::{ConnectionTrait, Value};
@@ -97,13 +97,10 @@ pub async fn find(
     for round in 0..ROUNDS {
         let count = if round == 0 { page.fetch() } else { CANDIDATES };
         let candidates = candidates(db, user_id, &alike, filter, after, count).await?;
-        let ids: Vec<Uuid> = candidates.iter().map(|(_, id)| *id).collect();
-        let mut there = transactions::among(db, user_id, filter, &ids).await?;
-        there.retain(|it| search::is_found(words, &it.searched()));
-        there.sort_unstable_by_key(|it| Reverse(key(it)));
-        found.extend(there);
-        after = candidates.last().copied();
         let is_last = (candidates.len() as u64) < count;
+        after = candidates.keys().next_back().map(|Reverse(key)| *key);
+        let there = candidates.into_values().flatten();
+        found.extend(there.filter(|it| search::is_found(words, &it.searched())));
         if is_last || found.len() as u64 >= page.fetch() {
             let mut page = Page::cut(found, page.limit, key);
             if page.next.is_none() && !is_last {
@@ -144,7 +141,7 @@ async fn alike(
         .collect()
 }
 
-/// The next bookings with one of the words, each once, newest first.
+/// The next bookings with one of the words, newest first; none where one is not as the filter wants.
 async fn candidates(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -152,9 +149,9 @@ async fn candidates(
     filter: &Filter,
     after: Option<ByDate>,
     count: u64,
-) -> Result<Vec<ByDate>, StoreError> {
+) -> Result<BTreeMap<Reverse<ByDate>, Option<Transaction>>, StoreError> {
     if words.is_empty() {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     }
     let mut values: Vec<Value> = vec![user_id.into()];
     let mut place = |value: Value| {
@@ -172,28 +169,25 @@ async fn candidates(
             within.push_str(&format!(" AND date {is} {}", place(day.into())));
         }
     }
+    // The bound as a number is for PostgreSQL, which takes one that it does not know for a tenth of all there is.
     let walk = |word: &String| {
         let word = place(word.clone().into());
         format!(
             "SELECT * FROM (SELECT date, transaction_id FROM transaction_words \
              WHERE user_id = $1 AND word = {word} AND times > 0{within} \
-             ORDER BY date DESC, transaction_id DESC LIMIT {limit}) AS walked"
+             ORDER BY date DESC, transaction_id DESC LIMIT {CANDIDATES}) AS walked"
         )
     };
     let walks: Vec<String> = words.iter().map(walk).collect();
-    let rows = all(db, walks.join(" UNION ALL "), values).await?;
-    let mut found = BTreeSet::new();
-    for row in &rows {
-        found.insert(Reverse((
-            row.try_get_by_index(0)?,
-            row.try_get_by_index(1)?,
-        )));
-    }
-    Ok(found
+    let walks = walks.join(" UNION ");
+    let keys = format!(
+        "SELECT date, transaction_id FROM ({walks}) AS walks ORDER BY date DESC, transaction_id DESC LIMIT {limit}"
+    );
+    let found = transactions::of_keys(db, user_id, filter, &keys, values).await?;
+    let found = found
         .into_iter()
-        .take(usize::try_from(count).map_err(StoreError::defect)?)
-        .map(|Reverse(key)| key)
-        .collect())
+        .map(|(key, booked)| (Reverse(key), booked));
+    Ok(found.collect())
 }
 
 /// How many words of bookings there are, and a sum of their digests: equal for the same ones, in whatever order.

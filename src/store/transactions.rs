@@ -29,7 +29,7 @@ use crate::events::catalogue::{
 use crate::events::{Amount, Cause, Event, EventData, Source};
 pub use draft::{Amendment, Draft, SplitDraft};
 pub(super) use draft::{amended, drafted};
-pub(super) use list::among;
+pub(super) use list::of_keys;
 pub use list::{ByDate, Filter, get, list};
 pub(super) use parts::PARTS;
 pub use parts::{Parts, Split, Transfer};

@@ -27,12 +27,9 @@ async fn spent(chain: &Chain, ada: Household) -> i64 {
         Currency::parse("USD").expect("a currency"),
         day("2026-02-01"),
     );
-    let months = dashboard::months(chain.store.reads(), ada.user_id, usd, month, month).await;
-    months
-        .expect("sums")
-        .iter()
-        .map(|sum| sum.amount_minor)
-        .sum()
+    let sums = dashboard::sums(chain.store.reads(), ada.user_id, usd, month, month).await;
+    let sums = sums.expect("sums").months;
+    sums.iter().map(|sum| sum.amount_minor).sum()
 }
 
 fn delivery(topic: &str, payload: impl Into<Vec<u8>>) -> Delivery {

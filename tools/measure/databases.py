@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import itertools
 import pathlib
+import random
 import re
 import sqlite3
 import subprocess
@@ -27,10 +28,20 @@ def bookings(count, user, wallet, categories):
     for number in range(count):
         day = FIRST_DAY + datetime.timedelta(days=number * DAYS // count)
         category = categories[number % len(categories)]
-        yield (uuid.uuid4(), user, wallet, "expense", 100 + number % 20_000, "USD", str(day), category,
+        yield (recorded_on(day), user, wallet, "expense", 100 + number % 20_000, "USD", str(day), category,
                f"booking {number}", None, None, 1, now, now)
 
 
+def recorded_on(day):
+    """An id of RFC 9562, version 7, as the API gives them: what is recorded later has a greater one."""
+    midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+    millis = int(midnight.timestamp() * 1_000) + random.randrange(86_400_000)
+    return uuid.UUID(int=millis << 80 | 7 << 76 | random.getrandbits(12) << 64 | 2 << 62 | random.getrandbits(62))
+
+
+# The same in SQL: the milliseconds over the first 48 bits of a random one, and a 7 for its 4.
+RECORDED_ON = ("encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send("
+               "(extract(epoch FROM day) * 1000 + random() * 86399999)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid")
 # A tag that each tenth of them has, as they are kept.
 TAG = "trip"
 TAGGED = "description LIKE '%7'"
@@ -165,10 +176,11 @@ class Postgres:
         for name, _ in indexes:
             self.sql(f"DROP INDEX {name}")
         self.sql("SET session_replication_role = replica; "
-                 f"INSERT INTO transactions ({COLUMNS}) SELECT gen_random_uuid(), others.id, wallet_id, 'expense', "
-                 f"100 + number % 20000, 'USD', DATE '{FIRST_DAY}' + number * {DAYS} / {count // OTHER_PEOPLE}, category_id, "
-                 "'booking ' || number, NULL, NULL, 1, now(), now() "
-                 f"FROM generate_series(0, {count // OTHER_PEOPLE - 1}) number, LATERAL (SELECT * FROM others OFFSET 0) others")
+                 f"INSERT INTO transactions ({COLUMNS}) SELECT {RECORDED_ON}, others.id, wallet_id, 'expense', "
+                 "100 + number % 20000, 'USD', day, category_id, 'booking ' || number, NULL, NULL, 1, now(), now() "
+                 f"FROM generate_series(0, {count // OTHER_PEOPLE - 1}) number, "
+                 f"LATERAL (SELECT DATE '{FIRST_DAY}' + number * {DAYS} / {count // OTHER_PEOPLE} AS day) days, "
+                 "LATERAL (SELECT * FROM others OFFSET 0) others")
         for _, definition in indexes:
             self.sql(definition)
         self.sql("UPDATE wallets SET balance_minor = -spent FROM (SELECT wallet_id, SUM(amount_minor) AS spent FROM transactions "

@@ -12,7 +12,7 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::period::Month;
 use crate::domain::rate::Rate;
 use crate::store::dashboard as sums;
-use crate::store::{Connection, StoreError, rates};
+use crate::store::{Connection, StoreError, rates, wallets};
 
 /// A month in all currencies, converted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,49 +118,81 @@ pub(super) struct Question {
     pub(super) today: NaiveDate,
 }
 
-/// What came in and what went out in the month, and what is in the wallets. `own` and `balances` are known already: the
-/// month in the currency that is asked for, and all that is in the wallets. Who has no other currency costs no question more.
-///
-/// # Errors
-/// The database cannot be read.
-pub(super) async fn read(
-    reads: &Connection,
+impl Question {
+    /// The day whose rates the month is converted by.
+    fn rates_on(&self) -> NaiveDate {
+        self.month.last_day().min(self.today)
+    }
+}
+
+/// What is in the wallets, what came in and went out in other currencies than the one that is asked for, and what those
+/// are worth in it. Who has no other currency costs no question more.
+#[derive(Debug)]
+pub(super) struct Worth {
     question: Question,
-    own: Flow,
-    balances: &[Money],
-) -> Result<(ConvertedView, NetWorthView), StoreError> {
-    let Question {
-        user_id,
-        currency,
-        month,
-        today,
-    } = question;
-    let others = balances.iter().map(|it| it.currency());
-    let others: Vec<Currency> = others.filter(|it| *it != currency).collect();
-    let rates_on = month.last_day().min(today);
-    let of_month = async {
-        if rates_on == today {
-            return Ok(None);
-        }
-        let exchange = rates::exchange(reads, user_id, &others, currency, rates_on).await?;
-        Ok::<_, StoreError>(Some(exchange))
-    };
-    let (sums, of_today, of_month) = tokio::try_join!(
-        sums::by_currency(reads, user_id, &others, month.first_day()),
-        rates::exchange(reads, user_id, &others, currency, today),
-        of_month,
-    )?;
-    let others = sums.iter().map(|it| Flow {
-        income: it.income,
-        spending: it.spending,
-    });
-    let mut flows: Vec<Flow> = others.chain([own]).collect();
-    flows.sort_by_key(|flow| flow.income.currency());
-    let exchange = of_month.as_ref().unwrap_or(&of_today);
-    Ok((
-        month_view(rates_on, currency, exchange, &flows)?,
-        worth_view(today, currency, &of_today, balances),
-    ))
+    balances: Vec<Money>,
+    others: Vec<Flow>,
+    /// The rates of today.
+    of_today: Exchange,
+    /// The rates of the month, where it is over.
+    of_month: Option<Exchange>,
+}
+
+impl Worth {
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn read(reads: &Connection, question: Question) -> Result<Self, StoreError> {
+        let Question {
+            user_id,
+            currency,
+            month,
+            today,
+        } = question;
+        let balances = wallets::balances(reads, user_id).await?;
+        let others = balances.iter().map(|it| it.currency());
+        let others: Vec<Currency> = others.filter(|it| *it != currency).collect();
+        let of_month = async {
+            if question.rates_on() == today {
+                return Ok(None);
+            }
+            let on = question.rates_on();
+            let exchange = rates::exchange(reads, user_id, &others, currency, on).await?;
+            Ok::<_, StoreError>(Some(exchange))
+        };
+        let (sums, of_today, of_month) = tokio::try_join!(
+            sums::by_currency(reads, user_id, &others, month.first_day()),
+            rates::exchange(reads, user_id, &others, currency, today),
+            of_month,
+        )?;
+        let others = sums.iter().map(|it| Flow {
+            income: it.income,
+            spending: it.spending,
+        });
+        Ok(Self {
+            question,
+            balances,
+            others: others.collect(),
+            of_today,
+            of_month,
+        })
+    }
+
+    /// The month in all currencies; `own` is what it was in the one that is asked for.
+    pub(super) fn month(&self, own: Flow) -> Result<ConvertedView, StoreError> {
+        let mut flows: Vec<Flow> = self.others.iter().copied().chain([own]).collect();
+        flows.sort_by_key(|flow| flow.income.currency());
+        let exchange = self.of_month.as_ref().unwrap_or(&self.of_today);
+        let Question { currency, .. } = self.question;
+        month_view(self.question.rates_on(), currency, exchange, &flows)
+    }
+
+    /// What is in all wallets now.
+    pub(super) fn now(&self) -> NetWorthView {
+        let Question {
+            currency, today, ..
+        } = self.question;
+        worth_view(today, currency, &self.of_today, &self.balances)
+    }
 }
 
 fn month_view(

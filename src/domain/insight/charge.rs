@@ -37,7 +37,7 @@ fn is_lately(expense: &Expense, today: NaiveDate) -> bool {
 /// two days. Whoever is often paid so is left out.
 #[must_use]
 pub fn twice(expenses: &[Expense], currency: Currency, today: NaiveDate) -> Vec<Insight> {
-    let mut alike: BTreeMap<(String, Uuid, i64), Vec<&Expense>> = BTreeMap::new();
+    let mut alike: BTreeMap<(&str, Uuid, i64), Vec<&Expense>> = BTreeMap::new();
     for expense in expenses {
         let is_large = expense.minor >= TWICE_UNITS * unit(currency);
         if let (Some(payee), true) = (expense.payee_key(), is_large) {
@@ -63,7 +63,7 @@ pub fn twice(expenses: &[Expense], currency: Currency, today: NaiveDate) -> Vec<
 }
 
 fn twice_of(first: &Expense, second: &Expense, currency: Currency) -> Insight {
-    let payee = short(second.payee.as_deref().unwrap_or_default());
+    let payee = short(second.payee_written().unwrap_or_default());
     let (amount, code) = (text(second.minor, currency), currency.code());
     let same_day = first.date == second.date;
     let (first_id, second_id) = (first.id.min(second.id), first.id.max(second.id));
@@ -102,7 +102,7 @@ pub fn unusual(
     currency: Currency,
     today: NaiveDate,
 ) -> Vec<Insight> {
-    let is_usual = |it: &&Expense| it.payee_key().is_some_and(|key| usual.contains(&key));
+    let is_usual = |it: &&Expense| it.payee_key().is_some_and(|key| usual.contains(key));
     let mut by_category: BTreeMap<Uuid, Vec<&Expense>> = BTreeMap::new();
     for expense in expenses.iter().filter(|it| !is_usual(it)) {
         if let Some(category) = expense.category_id {
@@ -112,19 +112,17 @@ pub fn unusual(
     let mut found = Vec::new();
     for (category, mut charges) in by_category {
         charges.sort_by_key(|it| (it.date, it.id));
+        // The most that each payee has taken before.
+        let mut taken: BTreeMap<Option<&str>, i64> = BTreeMap::new();
         for (place, charge) in charges.iter().enumerate() {
-            if !is_lately(charge, today) {
+            let most = taken.entry(charge.payee_key()).or_default();
+            let is_known =
+                i128::from(*most) * 100 >= i128::from(charge.minor) * i128::from(KNOWN_PERCENT);
+            *most = charge.minor.max(*most);
+            if is_known || !is_lately(charge, today) {
                 continue;
             }
             let before = &charges[place.saturating_sub(USUAL_MAX)..place];
-            let is_known = |it: &&&Expense| {
-                it.payee_key() == charge.payee_key()
-                    && i128::from(it.minor) * 100
-                        >= i128::from(charge.minor) * i128::from(KNOWN_PERCENT)
-            };
-            if charges[..place].iter().any(|it| is_known(&it)) {
-                continue;
-            }
             let before: Vec<i64> = before.iter().map(|it| it.minor).collect();
             if let Some(middle) = exceeded(&before, charge.minor, currency) {
                 let name = name_of(category).unwrap_or_default();
@@ -147,13 +145,13 @@ fn exceeded(usual: &[i64], minor: i64, currency: Currency) -> Option<i64> {
     if usual.len() < USUAL_SHOWN_BY {
         return None;
     }
-    let middle = median(usual.to_vec())?;
-    let bound = unusual_from(usual, middle)?;
     let is_nearly =
         |it: &&i64| i128::from(**it) * 100 >= i128::from(minor) * i128::from(NEARLY_PERCENT);
-    let is_rare = usual.iter().filter(is_nearly).count() * RARELY_ONE_IN <= usual.len();
-    let is_unusual = is_rare
-        && i128::from(minor) > bound
+    if usual.iter().filter(is_nearly).count() * RARELY_ONE_IN > usual.len() {
+        return None;
+    }
+    let middle = median(usual.to_vec())?;
+    let is_unusual = i128::from(minor) > unusual_from(usual, middle)?
         && minor >= middle.saturating_mul(UNUSUAL_TIMES)
         && minor - middle >= UNUSUAL_UNITS * unit(currency);
     is_unusual.then_some(middle)
@@ -169,8 +167,7 @@ fn unusual_of(
 ) -> Insight {
     let category = short(category);
     let payee = charge
-        .payee
-        .as_deref()
+        .payee_written()
         .map_or_else(|| category.clone(), short);
     let (amount, usual) = (text(charge.minor, currency), text(middle, currency));
     let code = currency.code();

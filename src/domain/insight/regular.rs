@@ -85,7 +85,7 @@ impl Regular {
 /// The payments of one currency that come back and have not ended; `expenses` in any order.
 #[must_use]
 pub fn regular(expenses: &[Expense], today: NaiveDate) -> Vec<Regular> {
-    let mut by_payee: BTreeMap<String, Vec<&Expense>> = BTreeMap::new();
+    let mut by_payee: BTreeMap<&str, Vec<&Expense>> = BTreeMap::new();
     for expense in expenses.iter().filter(|it| it.date <= today) {
         if let Some(key) = expense.payee_key() {
             by_payee.entry(key).or_default().push(expense);
@@ -102,7 +102,7 @@ pub fn regular(expenses: &[Expense], today: NaiveDate) -> Vec<Regular> {
 
 /// The longest run of even distances that ends with the last payment. Whoever is paid in between as well is
 /// a shop, not a subscription.
-fn of_payee_regular(key: String, of_payee: &[&Expense], today: NaiveDate) -> Option<Regular> {
+fn of_payee_regular(key: &str, of_payee: &[&Expense], today: NaiveDate) -> Option<Regular> {
     for rhythm in [Rhythm::Monthly, Rhythm::Weekly] {
         let (least, most) = rhythm.days();
         let is_even = |pair: &[&Expense]| {
@@ -122,8 +122,8 @@ fn of_payee_regular(key: String, of_payee: &[&Expense], today: NaiveDate) -> Opt
             continue;
         }
         return Some(Regular {
-            key,
-            payee: short(last.payee.as_deref().unwrap_or_default()),
+            key: key.to_owned(),
+            payee: short(last.payee_written().unwrap_or_default()),
             rhythm,
             payments: payments.iter().map(|it| (*it).clone()).collect(),
         });

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
 use super::month::{CategoryMonths, Pace, PastMonth, forecast, patterns, will_not_hold};
-use super::{Expense, Insight, Kind, charge, regular};
+use super::{Expense, Insight, Kind, Payee, charge, regular};
 use crate::domain::money::Currency;
 use crate::domain::period::{Period, PeriodKind};
 
@@ -64,7 +64,7 @@ impl Life {
             minor,
             wallet_id: Uuid::from_u128(wallet),
             category_id: Some(Uuid::from_u128(category)),
-            payee: Some(payee.to_owned()),
+            payee: Some(Payee::new(payee.to_owned())),
         });
         id
     }

@@ -9,7 +9,6 @@ use super::{Transaction, parts};
 use crate::domain::money::Currency;
 use crate::domain::transaction::TransactionType;
 use crate::store::entities::transactions;
-use crate::store::given::Given;
 use crate::store::sql::{all, one};
 use crate::store::{Page, PageRequest, StoreError};
 
@@ -66,20 +65,29 @@ pub async fn list(
     Ok(Page::cut(found, page.limit, key))
 }
 
-/// Those of these bookings that are the user's, and as the filter wants them; in no order.
-pub(in crate::store) async fn among(
+/// The bookings of the keys `date` and `transaction_id` that a statement with its values gives, each with its key; none
+/// where it is not the user's, or not as the filter wants.
+pub(in crate::store) async fn of_keys(
     db: &impl ConnectionTrait,
     user_id: Uuid,
     filter: &Filter,
-    ids: &[Uuid],
-) -> Result<Vec<Transaction>, StoreError> {
-    let mut found = Vec::new();
-    let wanted = Wanted::of(db, Source::Named, user_id, filter);
-    let given = Given::new(["id"], ids.iter().map(|id| [(*id).into()]));
-    for row in given.run(db, &wanted.text, wanted.values).await? {
-        found.push(from_row(&row)?);
-    }
-    Ok(found)
+    keys: &str,
+    values: Vec<Value>,
+) -> Result<Vec<(ByDate, Option<Transaction>)>, StoreError> {
+    let columns = parts::columns(db);
+    let text = format!(
+        "SELECT transactions.*, {columns}, keys.date AS key_date, keys.transaction_id AS key_id FROM ({keys}) AS keys \
+         LEFT JOIN transactions ON transactions.id = keys.transaction_id"
+    );
+    let mut wanted = Wanted { text, values };
+    wanted.conditions(Source::Keys, user_id, filter);
+    let rows = all(db, wanted.text, wanted.values).await?;
+    let found = rows.iter().map(|row| {
+        let key = (row.try_get("", "key_date")?, row.try_get("", "key_id")?);
+        let id: Option<Uuid> = row.try_get("", "id")?;
+        Ok((key, id.map(|_| from_row(row)).transpose()?))
+    });
+    found.collect()
 }
 
 /// The user's booking of this id.
@@ -121,8 +129,8 @@ enum Source {
     Split,
     /// Among those with the tag.
     Tag,
-    /// Among some that are named.
-    Named,
+    /// Among those of some keys.
+    Keys,
 }
 
 impl Source {
@@ -150,7 +158,8 @@ impl Source {
     /// The table whose index is walked, and its columns of the key.
     const fn walked(self) -> (&'static str, &'static str) {
         match self {
-            Self::User | Self::Wallet | Self::Category | Self::Named => ("transactions", "id"),
+            Self::User | Self::Wallet | Self::Category => ("transactions", "id"),
+            Self::Keys => ("keys", "transaction_id"),
             Self::ToWallet => ("transfers", "transaction_id"),
             Self::Split => ("transaction_splits", "transaction_id"),
             Self::Tag => ("transaction_tags", "transaction_id"),
@@ -166,35 +175,38 @@ struct Wanted {
 
 impl Wanted {
     fn of(db: &impl ConnectionTrait, source: Source, user_id: Uuid, filter: &Filter) -> Self {
-        let (table, _) = source.walked();
-        let (columns, walked) = (parts::columns(db), format!("{table}.date"));
-        let from = match source {
-            Source::User | Source::Wallet | Source::Category => "transactions".to_owned(),
-            Source::Named => "given JOIN transactions ON transactions.id = given.id".to_owned(),
-            Source::ToWallet | Source::Split | Source::Tag => {
-                format!("{table} JOIN transactions ON transactions.id = {table}.transaction_id")
-            }
+        let ((table, id), columns) = (source.walked(), parts::columns(db));
+        let from = match table {
+            "transactions" => table.to_owned(),
+            _ => format!("{table} JOIN transactions ON transactions.id = {table}.{id}"),
         };
         let mut wanted = Self {
             text: format!("SELECT transactions.*, {columns} FROM {from} WHERE true"),
             values: Vec::new(),
         };
-        wanted.source(source, user_id, filter);
+        wanted.conditions(source, user_id, filter);
+        wanted
+    }
+
+    /// What is wanted of them, behind a condition that is there already.
+    fn conditions(&mut self, source: Source, user_id: Uuid, filter: &Filter) {
+        let (table, _) = source.walked();
+        let walked = format!("{table}.date");
+        self.source(source, user_id, filter);
         let days = [(">=", filter.from), ("<=", filter.to)];
         for (is, day) in days {
-            wanted.add(day, |it| format!("{walked} {is} {it}"));
+            self.add(day, |it| format!("{walked} {is} {it}"));
         }
         let kind = filter.transaction_type.map(TransactionType::as_str);
-        wanted.add(kind, |it| format!("transactions.type = {it}"));
-        wanted.add(filter.min_minor, |it| {
+        self.add(kind, |it| format!("transactions.type = {it}"));
+        self.add(filter.min_minor, |it| {
             format!("transactions.amount_minor >= {it}")
         });
-        wanted.add(filter.max_minor, |it| {
+        self.add(filter.max_minor, |it| {
             format!("transactions.amount_minor <= {it}")
         });
         let currency = filter.currency.map(|it| it.code().to_owned());
-        wanted.add(currency, |it| format!("transactions.currency = {it}"));
-        wanted
+        self.add(currency, |it| format!("transactions.currency = {it}"));
     }
 
     /// Whose they are, and in what. Of a wallet or a category it is asked once whose it is, not of each of its
@@ -253,7 +265,7 @@ impl Wanted {
             Source::Category => vec![in_category, own_category, in_wallet, own_wallet],
             Source::Split => vec![of_split, is_first, own_category, is_in_wallet, own_wallet],
             Source::Tag => vec![of_tag, touches, is_about],
-            Source::Named => vec![of_user, touches, is_about, tagged],
+            Source::Keys => vec![of_user, touches, is_about, tagged],
         };
         for condition in conditions.into_iter().flatten() {
             self.text.push_str(" AND ");

@@ -247,8 +247,9 @@ async fn bookings_that_do_not_fit_are_passed_over_in_the_index() {
 async fn the_dashboard_the_budgets_and_the_alerts_read_what_they_show() {
     let history = History::get().await;
     let (budget, rate) = (&history.budget_id, &history.rate_id);
-    // Sums of twelve months of 15 categories in two wallets, each in a block of its own.
-    let trend = 12 * 15 * 2 + WAY;
+    // Sums of twelve months of 15 categories in two wallets, each in a block of its own; those of the last with their
+    // names, which are two blocks away.
+    let trend = 12 * 15 * 2 + 15 * 2 * 2 + WAY;
     // Ten budgets: each with its categories, its way down an index and its row.
     let budgets = 10 * (2 + 4) + WAY;
     let paths = [
