@@ -384,37 +384,24 @@ pub(super) async fn list(
     let page = cursor::page(LIST, query.0.limit, query.0.cursor.as_deref())?;
     let user_id = session.user_id();
     let position = books::reached(&api, user_id, query.0.wait_for.as_deref()).await?;
-    let page = budgets::list(api.store.reads(), user_id, page).await?;
     let today = period::today(api.clock.now(), session.user.time_zone);
-    let items = views(&api, &page.items, today).await?;
+    let page = budgets::list(api.store.reads(), user_id, page, today).await?;
+    let items = page.items.iter();
+    let items = items
+        .map(|(budget, at)| BudgetView::of(budget, at))
+        .collect();
     let next_cursor = cursor::next(LIST, page.next.as_ref())?;
     Ok(HttpResponse::Ok()
         .insert_header((X_LOG_POSITION, position.to_string()))
         .json(BudgetPage { items, next_cursor }))
 }
 
-/// Budgets with where they stand.
-///
-/// # Errors
-/// The database cannot be read.
-pub(super) async fn views(
-    api: &Api,
-    budgets: &[Budget],
-    today: NaiveDate,
-) -> Result<Vec<BudgetView>, StoreError> {
-    let standings = budgets::standings(api.store.reads(), budgets, today).await?;
-    let views = budgets.iter().zip(&standings);
-    Ok(views
-        .map(|(budget, at)| BudgetView::of(budget, at))
-        .collect())
-}
-
 async fn view(api: &Api, budget: Budget, today: NaiveDate) -> Result<BudgetView, Problem> {
-    let views = views(api, std::slice::from_ref(&budget), today).await?;
-    views
-        .into_iter()
-        .next()
-        .ok_or_else(|| Problem::defect("a budget without a standing"))
+    let standings = budgets::standings(api.store.reads(), std::slice::from_ref(&budget), today);
+    let standings = standings.await?;
+    let at = standings.first();
+    let at = at.ok_or_else(|| Problem::defect("a budget without a standing"))?;
+    Ok(BudgetView::of(&budget, at))
 }
 
 /// Read a budget.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::books::{self, X_LOG_POSITION};
-use super::budgets::{self, BudgetView};
+use super::budgets::BudgetView;
 use super::session::Session;
 use super::transactions::TransactionView;
 use crate::domain::money::{Currency, Money};
@@ -21,7 +21,7 @@ use crate::domain::transaction::TransactionType;
 use crate::http::{Checks, Problem, Query};
 use crate::store::dashboard::{self as sums, MonthSum, NamedSum};
 use crate::store::transactions::{self, Filter};
-use crate::store::{PageRequest, StoreError, budgets as stored_budgets};
+use crate::store::{PageRequest, StoreError, budgets};
 use converted::{ConvertedView, NetWorthView, Question, Worth};
 
 /// Months of the trend.
@@ -156,14 +156,10 @@ pub(super) async fn show(
         month,
         today,
     };
-    let budgets = async {
-        let budgets = stored_budgets::list(reads, user_id, PageRequest::first(BUDGETS)).await?;
-        budgets::views(&api, &budgets.items, today).await
-    };
     // None waits for another: together they take as long as the longest.
     let (sums, budgets, latest, worth) = tokio::try_join!(
         sums::sums(reads, user_id, currency, first.first_day(), day),
-        budgets,
+        budgets::list(reads, user_id, PageRequest::first(BUDGETS), today),
         transactions::list(reads, user_id, &filter, PageRequest::first(LATEST)),
         Worth::read(reads, question),
     )?;
@@ -183,7 +179,11 @@ pub(super) async fn show(
             .map(|sum| category_sum(sum, currency))
             .collect(),
         by_wallet: wallet_sums(sums.by_wallet, currency)?,
-        budgets,
+        budgets: budgets
+            .items
+            .iter()
+            .map(|(budget, at)| BudgetView::of(budget, at))
+            .collect(),
         trend: trend(&sums.months, first, currency)?,
         latest: latest.items.iter().map(TransactionView::from).collect(),
     };

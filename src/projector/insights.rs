@@ -380,11 +380,9 @@ async fn of_budgets(
     user: &User,
     today: NaiveDate,
 ) -> Result<Vec<Insight>, StoreError> {
-    let budgets = budgets::list(db, user.id, PageRequest::first(BUDGETS))
-        .await?
-        .items;
-    let standings = budgets::standings(db, &budgets, today).await?;
-    let paces = budgets.iter().zip(&standings).filter_map(|(budget, at)| {
+    let page = PageRequest::first(BUDGETS);
+    let budgets = budgets::list(db, user.id, page, today).await?;
+    let paces = budgets.items.iter().filter_map(|(budget, at)| {
         let pace = Pace {
             budget_id: budget.id,
             name: budget.name.clone(),

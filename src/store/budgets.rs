@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use rollover::keep_whole_past;
 pub use rollover::{carried, keep_whole_pasts};
-pub use standing::{PeriodSum, Standing, history, keep_periods, standings};
+pub use standing::{PeriodSum, Standing, history, keep_periods, list, standings};
 pub(super) use standing::{all_kept, spent_by_days};
 
 use super::entities::budgets;
 use super::given::Given;
 use super::sql::{self, all, execute, list as placeholders};
 use super::users::check_version;
-use super::{Page, PageRequest, StoreError, Tx, users};
+use super::{StoreError, Tx, users};
 use crate::domain::budget::{FormerLimit, Thresholds};
 use crate::domain::money::{AmountText, Currency, Money};
 use crate::domain::period::{Period, PeriodKind};
@@ -218,27 +218,10 @@ async fn set_categories(tx: &Tx, budget: &Budget) -> Result<(), StoreError> {
 /// # Errors
 /// There is none.
 pub async fn get(db: &impl ConnectionTrait, user_id: Uuid, id: Uuid) -> Result<Budget, StoreError> {
-    let text = format!("{} WHERE id = $1 AND user_id = $2", select(db));
+    let text = format!("{} WHERE id = $1 AND user_id = $2", select(db, ""));
     let rows = all(db, text, [id.into(), user_id.into()]).await?;
     let found = from_rows(&rows)?.pop();
     found.ok_or(StoreError::NotFound("budget"))
-}
-
-/// The user's budgets, oldest first.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn list(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-    page: PageRequest<Uuid>,
-) -> Result<Page<Budget, Uuid>, StoreError> {
-    let select = select(db);
-    let text = format!("{select} WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3");
-    let after = page.after.unwrap_or_default();
-    let fetch = i64::try_from(page.fetch()).map_err(StoreError::defect)?;
-    let rows = all(db, text, [user_id.into(), after.into(), fetch.into()]).await?;
-    Ok(Page::cut(from_rows(&rows)?, page.limit, |budget| budget.id))
 }
 
 /// All budgets of many users, across users: for the projector.
@@ -249,14 +232,14 @@ pub async fn of_many_users(
     db: &impl ConnectionTrait,
     user_ids: &[Uuid],
 ) -> Result<Vec<Budget>, StoreError> {
-    let select = select(db);
+    let select = select(db, "");
     let text = format!("{select} WHERE user_id IN (SELECT id FROM given) ORDER BY id");
     let given = Given::new(["id"], user_ids.iter().map(|id| [(*id).into()]));
     from_rows(&given.run(db, &text, []).await?)
 }
 
-/// Budgets with their categories, to be followed by which.
-fn select(db: &impl ConnectionTrait) -> String {
+/// Budgets with their categories and more columns, to be followed by which.
+fn select(db: &impl ConnectionTrait, more: &str) -> String {
     let (list, aggregate) = match db.get_database_backend() {
         DbBackend::Postgres => ("category_id::text", "string_agg"),
         _ => ("hex(category_id)", "group_concat"),
@@ -264,7 +247,7 @@ fn select(db: &impl ConnectionTrait) -> String {
     format!(
         "SELECT id, user_id, name, amount_minor, currency, period, starts_on, alert_at, version, \
          created_at, updated_at, rollover_from, former_limits, (SELECT {aggregate}({list}, ',') FROM budget_categories \
-         WHERE budget_id = budgets.id) AS category_ids FROM budgets"
+         WHERE budget_id = budgets.id) AS category_ids{more} FROM budgets"
     )
 }
 

@@ -7,6 +7,7 @@ else: the same tables, keys and indexes, no check, no JSON, no HTTP.
 import contextlib
 import datetime
 import itertools
+import math
 import pathlib
 import random
 import re
@@ -116,6 +117,12 @@ class Sqlite:
                 db.execute("COMMIT")
         return {"baseline": "a program, one commit each", "per_second": count / took}
 
+    def raw_reads(self, *_):
+        """Nobody asks it from outside."""
+
+    def vacuum(self):
+        pass
+
 
 class Postgres:
     """A database of the stack's server. The API runs alone, as in production."""
@@ -190,6 +197,10 @@ class Postgres:
     def count(self):
         return int(self.sql("SELECT COUNT(*) FROM transactions"))
 
+    def vacuum(self):
+        """What autovacuum does in time, and would do while something is measured."""
+        self.sql("VACUUM ANALYZE")
+
     def cpu_secs(self):
         """Of all processes of the server: those that have ended count with the one that started them."""
         pid = int(self.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
@@ -225,17 +236,32 @@ SELECT gen_random_uuid(), 'finance.transaction.created', user_id, repeat('x', {E
             command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", script]
             done = subprocess.run([*command, raw.url], check=True, capture_output=True, text=True)
             top = float(re.search(r"tps = ([\d.]+)", done.stdout)[1])
-            logs = self.folder / "pgbench"
-            subprocess.run([*command, "-R", str(steady * top), "-l", "--log-prefix", logs, raw.url], check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            lines = itertools.chain.from_iterable(log.open() for log in self.folder.glob(f"{logs.name}.*"))
-            # Of a line's columns the third: how long after it was due it was through.
-            latencies = sorted(int(line.split()[2]) / 1_000 for line in lines)
-            late = {f"p{at}_ms": latencies[len(latencies) * at // 100] for at in (50, 95, 99)}
+            late = pgbench_late(command, steady * top, seconds, self.folder, raw.url)
             return {"baseline": "pgbench, one statement each", "per_second": top,
-                    "steady": {"per_second": len(latencies) / seconds, **late}}
+                    "steady": late}
         finally:
             raw.close()
+
+    def raw_reads(self, user, seconds, rate, clients):
+        """pgbench with the rows of the user's first page."""
+        script = self.folder / "read.sql"
+        script.write_text(f"SELECT * FROM transactions WHERE user_id = '{user}' ORDER BY date DESC, id DESC LIMIT 51;\n")
+        command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(math.ceil(seconds)), "-f", script]
+        return pgbench_late(command, rate, math.ceil(seconds), self.folder, self.url)
+
+
+def pgbench_late(command, rate, seconds, folder, url):
+    """How late pgbench is through with what was due, at a rate."""
+    logs = folder / "pgbench"
+    for log in folder.glob(f"{logs.name}.*"):
+        log.unlink()
+    subprocess.run([*command, "-R", str(rate), "-l", "--log-prefix", logs, url], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    lines = itertools.chain.from_iterable(log.open() for log in folder.glob(f"{logs.name}.*"))
+    # Of a line's columns the third: how long after it was due it was through.
+    latencies = sorted(int(line.split()[2]) / 1_000 for line in lines)
+    late = {f"p{at}_ms": latencies[len(latencies) * at // 100] for at in (50, 95, 99)}
+    return {"per_second": len(latencies) / seconds, **late}
 
 
 def processes():

@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Value};
 use uuid::Uuid;
 
-use super::Budget;
 use super::rollover::carried;
+use super::{Budget, from_rows, select};
 use crate::domain::money::Money;
 use crate::domain::period::Period;
 use crate::store::entities::budget_periods;
@@ -46,17 +46,63 @@ pub async fn standings(
     budgets: &[Budget],
     day: NaiveDate,
 ) -> Result<Vec<Standing>, StoreError> {
-    let periods: Vec<(Uuid, Period)> = budgets
+    let periods = budgets
         .iter()
-        .map(|budget| (budget.id, budget.current_period(day)))
-        .collect();
-    let kept = kept_periods(db, &periods).await?;
+        .map(|budget| (budget.id, budget.current_period(day)));
+    let kept = kept_periods(db, &periods.collect::<Vec<_>>()).await?;
+    stand(db, budgets, day, &kept).await
+}
+
+/// The user's budgets, oldest first, each with where it stands in the period of a day: what is kept of that comes with
+/// them, in one question.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    page: PageRequest<Uuid>,
+    day: NaiveDate,
+) -> Result<Page<(Budget, Standing), Uuid>, StoreError> {
+    let latest = |column| {
+        format!(
+            ", (SELECT {column} FROM budget_periods WHERE budget_id = budgets.id AND period_start <= $4 \
+             ORDER BY period_start DESC LIMIT 1) AS latest_{column}"
+        )
+    };
+    let select = select(db, &(latest("period_start") + &latest("spent_minor")));
+    let text = format!("{select} WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    let after = page.after.unwrap_or_default();
+    let fetch = i64::try_from(page.fetch()).map_err(StoreError::defect)?;
+    let values = [user_id.into(), after.into(), fetch.into(), day.into()];
+    let rows = all(db, text, values).await?;
+    let budgets = from_rows(&rows)?;
+    let mut kept = HashMap::new();
+    for (budget, row) in budgets.iter().zip(&rows) {
+        let start: Option<NaiveDate> = row.try_get("", "latest_period_start")?;
+        if let Some(start) = start {
+            kept.insert((budget.id, start), row.try_get("", "latest_spent_minor")?);
+        }
+    }
+    let standings = stand(db, &budgets, day, &kept).await?;
+    let standing = budgets.into_iter().zip(standings).collect();
+    Ok(Page::cut(standing, page.limit, |(budget, _)| budget.id))
+}
+
+/// Where budgets stand, by what is kept of periods and, where nothing is, by the days' spending.
+async fn stand(
+    db: &impl ConnectionTrait,
+    budgets: &[Budget],
+    day: NaiveDate,
+    kept: &HashMap<(Uuid, NaiveDate), i64>,
+) -> Result<Vec<Standing>, StoreError> {
     let wanted = budgets
         .iter()
-        .zip(periods.iter().map(|(_, period)| *period));
-    let carried = carried(db, &wanted.collect::<Vec<_>>()).await?;
+        .map(|budget| (budget, budget.current_period(day)));
+    let wanted: Vec<(&Budget, Period)> = wanted.collect();
+    let carried = carried(db, &wanted).await?;
     let mut standings = Vec::with_capacity(budgets.len());
-    for (budget, (_, period)) in budgets.iter().zip(periods) {
+    for (budget, period) in wanted {
         let minor = match kept.get(&(budget.id, period.start)) {
             Some(minor) => *minor,
             None => spent_by_days(db, budget, period).await?,

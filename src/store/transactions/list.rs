@@ -2,7 +2,7 @@
 //! wallet or a category may be so by the other side of a transfer, or by a split.
 
 use chrono::NaiveDate;
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Value};
 use uuid::Uuid;
 
 use super::{Transaction, parts};
@@ -53,7 +53,7 @@ pub async fn list(
     let sources = Source::of(filter);
     for source in &sources {
         let mut wanted = Wanted::of(db, *source, user_id, filter);
-        wanted.page(*source, page);
+        wanted.page(db, *source, page);
         let rows = all(db, wanted.text, wanted.values).await?;
         for row in &rows {
             found.push(from_row(row)?);
@@ -74,10 +74,9 @@ pub(in crate::store) async fn of_keys(
     keys: &str,
     values: Vec<Value>,
 ) -> Result<Vec<(ByDate, Option<Transaction>)>, StoreError> {
-    let columns = parts::columns(db);
+    let select = Source::Keys.select(db);
     let text = format!(
-        "SELECT transactions.*, {columns}, keys.date AS key_date, keys.transaction_id AS key_id FROM ({keys}) AS keys \
-         LEFT JOIN transactions ON transactions.id = keys.transaction_id"
+        "{select} FROM ({keys}) AS keys LEFT JOIN transactions ON transactions.id = keys.transaction_id"
     );
     let mut wanted = Wanted { text, values };
     wanted.conditions(Source::Keys, user_id, filter);
@@ -165,6 +164,14 @@ impl Source {
             Self::Tag => ("transaction_tags", "transaction_id"),
         }
     }
+
+    /// What is shown of each booking, and its key as it stands where it is found.
+    fn select(self, db: &impl ConnectionTrait) -> String {
+        let ((table, id), columns) = (self.walked(), parts::columns(db));
+        format!(
+            "SELECT transactions.*, {columns}, {table}.date AS key_date, {table}.{id} AS key_id"
+        )
+    }
 }
 
 /// A statement that is being written.
@@ -175,13 +182,13 @@ struct Wanted {
 
 impl Wanted {
     fn of(db: &impl ConnectionTrait, source: Source, user_id: Uuid, filter: &Filter) -> Self {
-        let ((table, id), columns) = (source.walked(), parts::columns(db));
+        let (table, id) = source.walked();
         let from = match table {
             "transactions" => table.to_owned(),
             _ => format!("{table} JOIN transactions ON transactions.id = {table}.{id}"),
         };
         let mut wanted = Self {
-            text: format!("SELECT transactions.*, {columns} FROM {from} WHERE true"),
+            text: format!("{} FROM {from} WHERE true", source.select(db)),
             values: Vec::new(),
         };
         wanted.conditions(source, user_id, filter);
@@ -287,7 +294,10 @@ impl Wanted {
         format!("${}", self.values.len())
     }
 
-    fn page(&mut self, source: Source, page: PageRequest<ByDate>) {
+    /// The first of them, in the order of the list. PostgreSQL takes a bound that it does not know for a tenth of all there
+    /// is, and would plan each page anew rather than keep a plan for that: so it gets one that it knows, of which
+    /// there are few, around which is the one that is wanted.
+    fn page(&mut self, db: &impl ConnectionTrait, source: Source, page: PageRequest<ByDate>) {
         let (table, id) = source.walked();
         if let Some((date, last)) = page.after {
             let (date, last) = (self.value(date), self.value(last));
@@ -296,7 +306,15 @@ impl Wanted {
             self.text.push_str(&key);
         }
         let limit = self.value(page.fetch());
-        let order = format!(" ORDER BY {table}.date DESC, {table}.{id} DESC LIMIT {limit}");
-        self.text.push_str(&order);
+        let order = format!(" ORDER BY {table}.date DESC, {table}.{id} DESC LIMIT");
+        match db.get_database_backend() {
+            DbBackend::Postgres => {
+                let (text, known) = (&self.text, page.fetch().next_power_of_two());
+                self.text = format!(
+                    "SELECT * FROM ({text}{order} {known}) AS page ORDER BY key_date DESC, key_id DESC LIMIT {limit}"
+                );
+            }
+            _ => self.text.push_str(&format!("{order} {limit}")),
+        }
     }
 }

@@ -250,8 +250,8 @@ async fn the_dashboard_the_budgets_and_the_alerts_read_what_they_show() {
     // Sums of twelve months of 15 categories in two wallets, each in a block of its own; those of the last with their
     // names, which are two blocks away.
     let trend = 12 * 15 * 2 + 15 * 2 * 2 + WAY;
-    // Ten budgets: each with its categories, its way down an index and its row.
-    let budgets = 10 * (2 + 4) + WAY;
+    // Ten budgets: each with its categories, and twice its way down an index to the row of its period.
+    let budgets = 10 * (2 + 2 * 4) + WAY;
     let paths = [
         ("/v1/dashboard".to_owned(), trend),
         ("/v1/dashboard?month=2020-03".to_owned(), trend),

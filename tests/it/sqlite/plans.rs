@@ -6,6 +6,7 @@ use uuid::Uuid;
 use wealth_companion::domain::money::Currency;
 use wealth_companion::domain::recurrence::Recurrence;
 use wealth_companion::domain::transaction::TransactionType;
+use wealth_companion::store::budgets::Budget;
 use wealth_companion::store::event_log::{self, Cursor, LogPosition};
 use wealth_companion::store::transactions::{self, Filter};
 use wealth_companion::store::{
@@ -209,12 +210,13 @@ async fn the_dashboard_and_the_budgets_read_sums() {
         .expect("rates");
     db.assert_walks_indexes("what is converted", true);
 
-    let listed = budgets::list(&db, user_id, page(None))
+    let listed = budgets::list(&db, user_id, page(None), month)
         .await
         .expect("budgets")
         .items;
+    let listed: Vec<Budget> = listed.into_iter().map(|(budget, _)| budget).collect();
     db.assert_walks_indexes("the budgets", false);
-    budgets::list(&db, user_id, page(Some(ada.wallet_id)))
+    budgets::list(&db, user_id, page(Some(ada.wallet_id)), month)
         .await
         .expect("budgets");
     budgets::get(&db, user_id, listed[0].id)
