@@ -59,7 +59,7 @@ impl Mailer {
             .from
             .as_ref()
             .context("email.from: must say whom mail is from")?;
-        let address: Address = from.address.parse().context("email.from")?;
+        let address = address(&from.address).context("email.from: that is no address")?;
         let connections = Connections::new(server, config, from.domain())?;
         Ok(Some(Self {
             connections: Arc::new(connections),
@@ -92,10 +92,7 @@ impl Mailer {
         };
         plain("the address has control characters", &mail.to)?;
         plain("the subject has control characters", &mail.subject)?;
-        let to: Address = mail
-            .to
-            .parse()
-            .map_err(|_| Fault::unsendable("that is no address"))?;
+        let to = address(&mail.to).ok_or_else(|| Fault::unsendable("that is no address"))?;
         // What is read out of the headers again loses the quotes of an address, and is another.
         let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()])
             .map_err(|_| Fault::unsendable("that is no address"))?;
@@ -124,6 +121,17 @@ impl Mailer {
         message
             .singlepart(SinglePart::plain(mail.text.clone()))
             .map_err(|_| Fault::unsendable("it cannot be written as mail"))
+    }
+}
+
+/// An address that mail goes to or comes from. A domain must be in ASCII, as it is in the DNS: `idna_adapter` 1.0, which
+/// is built in, says so of most others as well, but stumbles over some, such as `Aé`.
+fn address(text: &str) -> Option<Address> {
+    let (_, domain) = text.rsplit_once('@')?;
+    if domain.is_ascii() {
+        text.parse().ok()
+    } else {
+        None
     }
 }
 
@@ -205,6 +213,22 @@ mod tests {
             any::<String>(),
         ];
         proptest::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn a_domain_that_is_not_in_ascii_is_no_address() {
+        for to in ["ada@A\u{1b170}[", "ada@Aé.example", "ada@éA.example"] {
+            let mail = Mail {
+                to: to.to_owned(),
+                id: uuid::Uuid::nil(),
+                subject: String::new(),
+                text: String::new(),
+                unsubscribe: None,
+            };
+            let refused = mailer("a@example.com").message(&mail);
+            let fault = refused.expect_err("no address");
+            assert_eq!(fault.cause, Cause::Unsendable, "{to}");
+        }
     }
 
     proptest! {
