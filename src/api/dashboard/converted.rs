@@ -152,10 +152,10 @@ impl Worth {
         let others = balances.iter().map(|it| it.currency());
         let others: Vec<Currency> = others.filter(|it| *it != currency).collect();
         let of_month = async {
-            if question.rates_on() == today {
+            let on = question.rates_on();
+            if on == today {
                 return Ok(None);
             }
-            let on = question.rates_on();
             let exchange = rates::exchange(reads, user_id, &others, currency, on).await?;
             Ok::<_, StoreError>(Some(exchange))
         };

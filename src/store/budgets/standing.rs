@@ -84,9 +84,12 @@ pub async fn list(
             kept.insert((budget.id, start), row.try_get("", "latest_spent_minor")?);
         }
     }
-    let standings = stand(db, &budgets, day, &kept).await?;
-    let standing = budgets.into_iter().zip(standings).collect();
-    Ok(Page::cut(standing, page.limit, |(budget, _)| budget.id))
+    let shown = Page::cut(budgets, page.limit, |budget| budget.id);
+    let standings = stand(db, &shown.items, day, &kept).await?;
+    Ok(Page {
+        items: shown.items.into_iter().zip(standings).collect(),
+        next: shown.next,
+    })
 }
 
 /// Where budgets stand, by what is kept of periods and, where nothing is, by the days' spending.
