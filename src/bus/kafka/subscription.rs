@@ -34,6 +34,8 @@ const POLL: Duration = Duration::from_millis(50);
 const BATCH_BYTES: usize = 8 << 20;
 /// How long a batch may take before the group is told that we live.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long leaving the group may take. Without brokers librdkafka now and then waits for good.
+const LEAVE_AT_MOST: Duration = Duration::from_secs(5);
 
 /// Brings a consumer what is published on its topics.
 pub struct KafkaSubscription {
@@ -68,15 +70,33 @@ impl KafkaSubscription {
         let stop = draining.child_token();
         // When this is cut off, the thread ends as well.
         let _cut_off = stop.clone().drop_guard();
+        let name = self.consumer.name();
         let (tell, ended) = oneshot::channel();
+        let (tell_left, left) = oneshot::channel();
         std::thread::Builder::new()
-            .name(format!("kafka {}", self.consumer.name()))
-            .spawn(move || tell.send(self.work(&runtime, &stop)))?;
+            .name(format!("kafka {name}"))
+            .spawn(move || {
+                let (result, member) = self
+                    .work(&runtime, &stop)
+                    .map_or_else(|error| (Err(error), None), |member| (Ok(()), Some(member)));
+                tell.send(result).ok();
+                // Dropped, it leaves the group.
+                drop(member);
+                tell_left.send(()).ok();
+            })?;
         let ended = ended.await;
-        ended.unwrap_or_else(|_| Err(anyhow!("the thread of the consumer panicked")))
+        ended.unwrap_or_else(|_| Err(anyhow!("the thread of the consumer panicked")))?;
+        if timeout(LEAVE_AT_MOST, left).await.is_err() {
+            tracing::warn!(
+                consumer = name,
+                "no broker hears that it leaves: its partitions are another's when its session is over"
+            );
+        }
+        Ok(())
     }
 
-    fn work(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<()> {
+    /// Until it is to stop; gives the member of the group that it was.
+    fn work(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<Member> {
         let name = self.consumer.name();
         let group = group(&self.kafka.group_prefix, name);
         let member: Member =
@@ -99,9 +119,7 @@ impl KafkaSubscription {
             lag.tell(|| member.context().ours());
         }
         member.context().settle(&member);
-        // Dropped, it leaves the group.
-        drop(member);
-        Ok(())
+        Ok(member)
     }
 
     /// What is there, up to a full batch, without waiting for one.
