@@ -76,27 +76,28 @@ impl KafkaSubscription {
         std::thread::Builder::new()
             .name(format!("kafka {name}"))
             .spawn(move || {
-                let (result, member) = self
-                    .work(&runtime, &stop)
-                    .map_or_else(|error| (Err(error), None), |member| (Ok(()), Some(member)));
-                tell.send(result).ok();
+                let member = match self.join() {
+                    Ok(member) => member,
+                    Err(error) => return drop(tell.send(Err(error))),
+                };
+                tell.send(self.work(&member, &runtime, &stop)).ok();
                 // Dropped, it leaves the group.
                 drop(member);
                 tell_left.send(()).ok();
             })?;
         let ended = ended.await;
-        ended.unwrap_or_else(|_| Err(anyhow!("the thread of the consumer panicked")))?;
+        let ended = ended.unwrap_or_else(|_| Err(anyhow!("the thread of the consumer panicked")));
         if timeout(LEAVE_AT_MOST, left).await.is_err() {
             tracing::warn!(
                 consumer = name,
                 "no broker hears that it leaves: its partitions are another's when its session is over"
             );
         }
-        Ok(())
+        ended
     }
 
-    /// Until it is to stop; gives the member of the group that it was.
-    fn work(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<Member> {
+    /// A member of the consumer's group, which has asked for its topics.
+    fn join(&self) -> anyhow::Result<Member> {
         let name = self.consumer.name();
         let group = group(&self.kafka.group_prefix, name);
         let member: Member =
@@ -110,16 +111,27 @@ impl KafkaSubscription {
         member
             .subscribe(&topics)
             .with_context(|| format!("group {group}"))?;
+        Ok(member)
+    }
+
+    /// Brings batches until it is to stop.
+    fn work(
+        &self,
+        member: &Member,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let group = group(&self.kafka.group_prefix, self.consumer.name());
         let mut lag = Lag::begin(&self.kafka, &group, self.consumer.metrics().clone())?;
         while !stop.is_cancelled() {
-            let batch = self.collect(&member)?;
+            let batch = self.collect(member)?;
             if !batch.is_empty() {
-                self.bring(&member, batch, &mut lag, runtime, stop)?;
+                self.bring(member, batch, &mut lag, runtime, stop)?;
             }
             lag.tell(|| member.context().ours());
         }
-        member.context().settle(&member);
-        Ok(member)
+        member.context().settle(member);
+        Ok(())
     }
 
     /// What is there, up to a full batch, without waiting for one.
